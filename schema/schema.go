@@ -1,0 +1,210 @@
+// Package schema turns a Go struct into JSON Schema 2020-12 and holds JSON to it: one source
+// for what is advertised, what is validated and what is decoded.
+//
+//	s, err := schema.For[DealArgs](schema.Input)
+//	s.JSON()                          // to advertise, in the form that every client takes
+//	value, faults := s.Check(raw)     // every fault, with its path, not only the first
+//	err = s.Decode(raw, &args)        // after a check without faults
+//
+// It knows no network, no protocol and no API. What a fault means for a caller (which tool finds
+// a value, what to do next) is worded by those who know.
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/invopop/jsonschema"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// Use says on which side of a call a schema stands.
+type Use int
+
+const (
+	// Input is closed: a property that the struct does not name is a fault.
+	Input Use = iota
+	// Output is open: an answer may hold members that nobody knew when the struct was written.
+	Output
+)
+
+// A Schema is a Go struct as JSON Schema: advertised, compiled, ready to check. It is made once,
+// at start, and is safe for concurrent use.
+type Schema struct {
+	published json.RawMessage
+	root      *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
+	compiled  *validator.Schema
+}
+
+// For makes the schema of struct type T. Property names come from the json tags; required is what
+// has neither omitempty nor omitzero. Besides the tags of invopop/jsonschema these are understood:
+//
+//	jsonschema_extras:"x-aka=amount value"   names that people use for it; named when a key is unknown
+//	jsonschema_extras:"x-nullable=true"      null is allowed
+//	keys:"^cf_"                              on a `json:",embed" jsonschema:"-"` map: keys that it takes
+//
+// json.Number stands for a number whose digits are kept. A type whose schema does not compile is
+// an error, so that a program stops at start rather than validate nothing.
+func For[T any](use Use) (*Schema, error) {
+	t := reflect.TypeFor[T]()
+	root := reflectType(t)
+	if use == Output {
+		open(root)
+	}
+	published, err := json.Marshal(portable(reflectType(t), use))
+	if err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", t, err)
+	}
+	compiled, err := compile(enforced(reflectType(t), use))
+	if err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", t, err)
+	}
+	return &Schema{published: published, root: root, compiled: compiled}, nil
+}
+
+// JSON is the schema in the form that clients take: one type a node, no references, no root
+// combinators, no $schema. Input that may be null is advertised with its plain type, because
+// several clients drop a property or a whole tool over a union; Check takes null all the same.
+func (s *Schema) JSON() json.RawMessage { return s.published }
+
+// Decode fills the struct that the schema was made of from JSON that Check found no fault in.
+func (s *Schema) Decode(raw []byte, into any) error { return jsonv2.Unmarshal(raw, into, digits) }
+
+// digits fills a json.Number with a number's own digits; left alone it would take only strings.
+var digits = jsonv2.WithUnmarshalers(jsonv2.UnmarshalFunc(func(raw []byte, n *json.Number) error {
+	*n = json.Number(raw)
+	return nil
+}))
+
+// Properties are the names of the root's properties, in the order of the struct.
+func (s *Schema) Properties() []string { return properties(s.root) }
+
+func properties(s *jsonschema.Schema) []string {
+	if s.Properties == nil {
+		return nil
+	}
+	return slices.Collect(s.Properties.KeysFromOldest())
+}
+
+// reflectType makes a fresh tree each time: the advertised and the enforced form differ, and each
+// is made by changing a tree of its own.
+func reflectType(t reflect.Type) *jsonschema.Schema {
+	r := &jsonschema.Reflector{
+		Anonymous:      true,
+		DoNotReference: true,
+		ExpandedStruct: true,
+		Mapper: func(t reflect.Type) *jsonschema.Schema {
+			if t == reflect.TypeFor[json.Number]() {
+				return &jsonschema.Schema{Type: "number"}
+			}
+			return nil
+		},
+	}
+	s := r.ReflectFromType(t)
+	s.Version = ""
+	for f := range t.Fields() {
+		if keys := f.Tag.Get("keys"); keys != "" {
+			s.PatternProperties = map[string]*jsonschema.Schema{keys: anyScalarOrList()}
+		}
+	}
+	return s
+}
+
+// anyScalarOrList is "any value" in a form that clients do not take for a missing type.
+func anyScalarOrList() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string"}, {Type: "number"}, {Type: "boolean"}, {Type: "null"},
+		{Type: "array", Items: &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}}}},
+	}}
+}
+
+// portable is the advertised form of s.
+func portable(s *jsonschema.Schema, use Use) *jsonschema.Schema {
+	if use == Output {
+		open(s)
+	}
+	for n := range nodes(s) {
+		if nullable(n) && use == Output {
+			unionWithNull(n)
+		}
+		maps.DeleteFunc(n.Extras, func(k string, _ any) bool { return strings.HasPrefix(k, "x-") })
+	}
+	return s
+}
+
+// enforced is the form of s that Check validates with.
+func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
+	if use == Output {
+		open(s)
+	}
+	for n := range nodes(s) {
+		if nullable(n) {
+			n.Extras = map[string]any{"type": []string{n.Type, "null"}}
+			n.Type = ""
+		}
+	}
+	for _, any := range s.PatternProperties {
+		*any = jsonschema.Schema{} // what a key's value may be is for those who know the key
+	}
+	return s
+}
+
+func nullable(s *jsonschema.Schema) bool { return s.Extras["x-nullable"] == true }
+
+// unionWithNull says "or null" in the one way that every validator and every linter takes.
+func unionWithNull(s *jsonschema.Schema) {
+	value := &jsonschema.Schema{Type: s.Type, Format: s.Format, Enum: s.Enum}
+	s.Type, s.Format, s.Enum = "", "", nil
+	s.AnyOf = []*jsonschema.Schema{value, {Type: "null"}}
+}
+
+func open(s *jsonschema.Schema) {
+	for n := range nodes(s) {
+		n.AdditionalProperties = nil
+	}
+}
+
+// nodes yields s and every schema below it, each before its own children.
+func nodes(s *jsonschema.Schema) func(yield func(*jsonschema.Schema) bool) {
+	return func(yield func(*jsonschema.Schema) bool) { walk(s, yield) }
+}
+
+func walk(s *jsonschema.Schema, yield func(*jsonschema.Schema) bool) bool {
+	if s == nil || !yield(s) {
+		return s == nil
+	}
+	if s.Properties != nil {
+		for p := range s.Properties.ValuesFromOldest() {
+			if !walk(p, yield) {
+				return false
+			}
+		}
+	}
+	return walk(s.Items, yield)
+}
+
+func compile(s *jsonschema.Schema) (*validator.Schema, error) {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := validator.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	c := validator.NewCompiler()
+	c.DefaultDraft(validator.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(validator.SchemeURLLoader{}) // nothing is fetched, from a file or a network
+	const url = "mem:///schema.json"
+	if err := c.AddResource(url, doc); err != nil {
+		return nil, err
+	}
+	return c.Compile(url)
+}
