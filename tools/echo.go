@@ -1,0 +1,76 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// answeredAs is where Heffl's answer has another name for what a request calls so.
+var answeredAs = map[string]string{"sourceId": "crmSourceId"}
+
+// compareEcho holds what was sent against what Heffl's answer says: the properties that it does
+// not repeat, and those that it gives another value.
+func compareEcho(sent, answered object) (unconfirmed, differing []string) {
+	for _, m := range sent {
+		name := m.name
+		if other, ok := answeredAs[name]; ok {
+			name = other
+		}
+		echo, ok := answered.get(name)
+		switch {
+		case string(m.value) == "null": // left to Heffl
+		case !ok:
+			unconfirmed = append(unconfirmed, m.name)
+		case !same(m.value, echo):
+			differing = append(differing, fmt.Sprintf("%s sent %s, answered %s", m.name, m.value, echo))
+		}
+	}
+	return unconfirmed, differing
+}
+
+// same reports whether two JSON values mean the same: numbers by value, date-times by instant.
+func same(a, b json.RawMessage) bool {
+	x, y := jsontext.Value(a).Clone(), jsontext.Value(b).Clone()
+	switch {
+	case x.Kind() != y.Kind():
+		return false
+	case x.Kind() == '0':
+		return sameNumber(string(x), string(y))
+	case x.Kind() == '"':
+		s, t := text(x), text(y)
+		return s == t || sameInstant(s, t)
+	}
+	// Digits beyond a float64 count: they are what was sent.
+	keep := []jsontext.Options{jsontext.CanonicalizeRawInts(false)}
+	return x.Canonicalize(keep...) == nil && y.Canonicalize(keep...) == nil && string(x) == string(y)
+}
+
+// sameNumber compares every digit, but only of numbers that a float64 can hold: big.Rat would
+// write out the million digits of an answer's 1e1000000.
+func sameNumber(a, b string) bool {
+	f, err := strconv.ParseFloat(a, 64)
+	g, err2 := strconv.ParseFloat(b, 64)
+	if err != nil || err2 != nil || f != g || f == 0 {
+		return err == nil && err2 == nil && f == g
+	}
+	x, ok := new(big.Rat).SetString(a)
+	y, ok2 := new(big.Rat).SetString(b)
+	return ok && ok2 && x.Cmp(y) == 0
+}
+
+func text(v jsontext.Value) string {
+	s, _ := jsontext.AppendUnquote(nil, v)
+	return string(s)
+}
+
+func sameInstant(a, b string) bool {
+	x, err := time.Parse(time.RFC3339, strings.ToUpper(a))
+	y, err2 := time.Parse(time.RFC3339, strings.ToUpper(b))
+	return err == nil && err2 == nil && x.Equal(y)
+}

@@ -1,0 +1,34 @@
+package tools
+
+import "strings"
+
+// idKinds is the reference's table of ID prefixes, https://docs.heffl.com/api-v2/id-prefixes, as
+// read on 2026-11-22. Contacts and companies share one. Nothing is known of what follows the prefix.
+var idKinds = []struct{ prefix, what string }{
+	{"clt_", "contact or company"},
+	{"dpl_", "pipeline"},
+	{"dps_", "pipeline stage"},
+	{"dl_", "deal"},
+	{"ld_", "lead"},
+	{"usr_", "user"},
+	{"tag_", "tag"},
+	{"src_", "CRM source"},
+	{"prd_", "product"},
+	{"txr_", "tax rate"},
+	{"cs_", "client stage"},
+	{"lstg_", "lead stage"},
+	{"lst_", "list"},
+	{"qtn_", "quotation"},
+	{"tpl_", "document template"},
+	{"tsk_", "task"},
+}
+
+// idKind is what an ID is of, by its prefix; empty where it has none that is known.
+func idKind(id string) string {
+	for _, k := range idKinds {
+		if strings.HasPrefix(id, k.prefix) {
+			return k.what
+		}
+	}
+	return ""
+}

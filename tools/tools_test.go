@@ -1,0 +1,200 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"heffl-mcp/heffl"
+	"heffl-mcp/heffl/sandbox"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const testKey = "key-that-no-output-may-show"
+
+// connect returns a real MCP client of a server whose tools talk to the handler as if it were Heffl.
+func connect(tb testing.TB, upstream http.Handler) *client.Client {
+	tb.Helper()
+	srv := httptest.NewServer(upstream)
+	tb.Cleanup(srv.Close)
+	return connectTo(tb, Deps{Heffl: &heffl.Client{BaseURL: srv.URL, Key: testKey, HTTP: srv.Client()}})
+}
+
+func connectTo(tb testing.TB, d Deps) *client.Client {
+	tb.Helper()
+	m, err := NewServer(d)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c, err := client.NewInProcessClient(m)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	if _, err := c.Initialize(tb.Context(), mcp.InitializeRequest{}); err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// newSandbox is a stand-in for Heffl that counts no requests against a limit.
+func newSandbox(tb testing.TB) *sandbox.Sandbox {
+	tb.Helper()
+	sb := sandbox.New(sandbox.Options{RateLimit: -1})
+	tb.Cleanup(func() { sb.Close() })
+	return sb
+}
+
+func callTool(tb testing.TB, c *client.Client, name, args string) *mcp.CallToolResult {
+	tb.Helper()
+	var req mcp.CallToolRequest
+	req.Params.Name, req.Params.Arguments = name, json.RawMessage(args)
+	r, err := c.CallTool(tb.Context(), req)
+	if err != nil {
+		tb.Fatalf("%s(%.200s): %v", name, args, err)
+	}
+	return r
+}
+
+func textOf(r *mcp.CallToolResult) string {
+	var parts []string
+	for _, c := range r.Content {
+		if t, ok := mcp.AsTextContent(c); ok {
+			parts = append(parts, t.Text)
+		}
+	}
+	return strings.Join(parts, "\n---\n")
+}
+
+// notes are what this server, not the protocol, says in _meta.
+func notes(r *mcp.CallToolResult) map[string]any {
+	if r.Meta == nil {
+		return nil
+	}
+	m := maps.Clone(r.Meta.AdditionalFields)
+	maps.DeleteFunc(m, func(k string, _ any) bool { return !strings.HasPrefix(k, "heffl-mcp/") })
+	return m
+}
+
+// golden compares got with a file of testdata, which -update rewrites.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got); if the change is meant, run go test ./tools -update:\n%s", path, diff)
+	}
+}
+
+// TestAdvertised holds what every client is told, and what it costs a model.
+func TestAdvertised(t *testing.T) {
+	t.Parallel()
+	list, err := connect(t, newSandbox(t)).ListTools(t.Context(), mcp.ListToolsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Tools) != len(all) {
+		t.Errorf("%d tools are advertised, want %d", len(list.Tools), len(all))
+	}
+	total := 0
+	for _, tool := range list.Tools {
+		compact, err := json.Marshal(tool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tokens := len(compact) / 4; tokens > 1200 {
+			t.Errorf("%s costs %d tokens, want at most 1200", tool.Name, tokens)
+		}
+		total += len(compact) / 4
+		if !regexp.MustCompile(`^[a-z][a-z_]{0,39}$`).MatchString(tool.Name) {
+			t.Errorf("tool name %q: want [a-z][a-z_]*, at most 40 characters", tool.Name)
+		}
+		a := tool.Annotations
+		if tool.Title == "" || tool.Description == "" || a.Title == "" || a.ReadOnlyHint == nil || a.DestructiveHint == nil || a.IdempotentHint == nil || a.OpenWorldHint == nil {
+			t.Errorf("%s lacks a title, a description or one of the four annotations: %s", tool.Name, compact)
+		}
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, compact, "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		indented.WriteByte('\n')
+		golden(t, "advertised/"+tool.Name+".json", indented.Bytes())
+	}
+	if total > 3500 {
+		t.Errorf("the tools together cost %d tokens, want at most 3500", total)
+	}
+}
+
+func TestDeclarations(t *testing.T) {
+	t.Parallel()
+	whole := createDeal
+	for name, spoil := range map[string]func(*tool[DealArgs, DealResult]){
+		"name": func(t *tool[DealArgs, DealResult]) { t.Name = "" }, "title": func(t *tool[DealArgs, DealResult]) { t.Title = "" },
+		"about": func(t *tool[DealArgs, DealResult]) { t.About = "" }, "effect": func(t *tool[DealArgs, DealResult]) { t.Effect = 0 },
+		"run": func(t *tool[DealArgs, DealResult]) { t.Run = nil },
+	} {
+		broken := whole
+		spoil(&broken)
+		if _, err := broken.build(&Deps{}); err == nil {
+			t.Errorf("a tool without %s was built", name)
+		}
+	}
+}
+
+// TestPanic holds that a bug in a tool costs one call, and shows the model nothing of the inside.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := connectTo(t, Deps{
+		Heffl: &heffl.Client{Key: testKey, HTTP: &http.Client{Transport: panics{}}},
+		Log:   slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	r := callTool(t, c, "create_deal", `{"title":"a","clientId":"clt_1","pipelineId":"dpl_1"}`)
+	if text := textOf(r); !r.IsError || strings.Contains(text, "inner secret") || !strings.Contains(text, "failed inside heffl-mcp") {
+		t.Errorf("create_deal(panics) = %q, want a neutral error", text)
+	}
+	if !strings.Contains(log.String(), "inner secret") || !strings.Contains(log.String(), "tools_test.go") {
+		t.Errorf("the log lacks the panic or its stack: %s", log.String())
+	}
+}
+
+type panics struct{}
+
+func (panics) RoundTrip(*http.Request) (*http.Response, error) { panic("inner secret") }
+
+func ExampleNewServer() {
+	sb := sandbox.New(sandbox.Options{})
+	defer sb.Close()
+	m, err := NewServer(Deps{Heffl: &heffl.Client{BaseURL: sandbox.BaseURL, Key: "any", HTTP: sb.HTTPClient()}})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(m.GetTool("create_deal").Tool.Title)
+	// Output: Create a deal
+}
