@@ -57,7 +57,7 @@ type Client struct {
 type Response struct {
 	Status int             // 2xx
 	Header http.Header     // Date is the server's clock
-	Body   json.RawMessage // exactly as Heffl sent it
+	Body   json.RawMessage // exactly as Heffl sent it, but for the key, should it stand there
 }
 
 // sharedTransport suits one host that is called now and then, in small bursts.
@@ -112,7 +112,7 @@ func (c *Client) do(ctx context.Context, method, path string, body json.RawMessa
 	if err != nil {
 		return nil, c.newBodyError(method, name, resp.StatusCode, resp.Header, data, withContext(ctx, err))
 	}
-	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: data}, nil
+	return &Response{Status: resp.StatusCode, Header: c.redactHeader(resp.Header), Body: c.redactBody(data)}, nil
 }
 
 // create sends a POST that makes something, whose answer is a JSON object with an ID.

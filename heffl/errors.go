@@ -2,12 +2,17 @@ package heffl
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -250,10 +255,59 @@ func (c *Client) line(s string, limit int) string {
 const minSecret = 4
 
 func (c *Client) redact(s string) string {
-	if len(c.Key) < minSecret {
-		return s
+	for _, form := range c.keyForms() {
+		s = strings.ReplaceAll(s, form, redacted)
 	}
-	return strings.ReplaceAll(s, c.Key, "•••") // not ASCII, so it never makes a key together with its surroundings
+	return s
+}
+
+const redacted = "•••" // not ASCII, so it never makes a key together with its surroundings
+
+// keyForms are the ways in which the key may stand in a server's words, or in an error that quotes
+// them, the longest first: as it is, and escaped as JSON, Go, URLs and base64 do. A key of letters
+// and digits has two.
+func (c *Client) keyForms() []string {
+	if len(c.Key) < minSecret {
+		return nil
+	}
+	asJSON, _ := json.Marshal(c.Key) // a string marshals
+	quoted := strconv.Quote(c.Key)
+	forms := []string{
+		c.Key, quoted[1 : len(quoted)-1], string(asJSON[1 : len(asJSON)-1]),
+		url.QueryEscape(c.Key), url.PathEscape(c.Key),
+		strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(c.Key)), "="),
+		strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(c.Key)), "="),
+	}
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(forms)
+}
+
+// redactBody takes the key out of an answer that echoes it; any other answer stays as it is, to
+// the byte.
+func (c *Client) redactBody(body []byte) []byte {
+	forms := c.keyForms()
+	holds := func(b []byte) bool {
+		return slices.ContainsFunc(forms, func(form string) bool { return bytes.Contains(b, []byte(form)) })
+	}
+	plain := body
+	if bytes.Contains(body, []byte(`\u00`)) {
+		plain = escapedASCII.ReplaceAllFunc(body, unescapeASCII)
+	}
+	if holds(plain) {
+		return []byte(c.redact(string(plain)))
+	}
+	return body
+}
+
+// escapedASCII is a character that JSON need not escape, escaped.
+var escapedASCII = regexp.MustCompile(`\\u00[2-7][0-9A-Fa-f]`)
+
+func unescapeASCII(escape []byte) []byte {
+	n, _ := strconv.ParseUint(string(escape[2:]), 16, 8) // four hexadecimal digits
+	if n == '"' || n == '\\' {
+		return []byte{'\\', byte(n)}
+	}
+	return []byte{byte(n)}
 }
 
 func (c *Client) redactHeader(h http.Header) http.Header {
@@ -284,7 +338,7 @@ func (c *Client) redactError(err error) error {
 func (c *Client) newBodyError(method, path string, status int, h http.Header, body []byte, err error) *BodyError {
 	return &BodyError{
 		Method: method, Path: path, Status: status,
-		Header: c.redactHeader(h), Body: []byte(c.redact(string(body))), Err: c.redactError(err),
+		Header: c.redactHeader(h), Body: c.redactBody(body), Err: c.redactError(err),
 	}
 }
 
