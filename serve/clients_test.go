@@ -1,0 +1,184 @@
+package serve_test
+
+import (
+	"context"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/client/transport"
+	mcpgo "github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"heffl-mcp/serve"
+)
+
+const (
+	legacy = "2025-11-25"
+	modern = "2026-07-28"
+)
+
+// ways are the transports and protocol revisions that clients come by.
+var ways = []struct{ transport, revision string }{
+	{"stdio", legacy}, {"stdio", modern}, {"mcp", legacy}, {"mcp", modern}, {"sse", legacy},
+}
+
+// open starts a server for one client: its standard input and output, or its URL.
+func open(t *testing.T, s *server.MCPServer, way string) (url string, in io.ReadCloser, out io.WriteCloser) {
+	t.Helper()
+	if way == "stdio" {
+		inR, inW := io.Pipe()
+		outR, outW := io.Pipe()
+		end := make(chan error, 1)
+		go func() {
+			end <- (&serve.Stdio{MCP: s}).Serve(context.WithoutCancel(t.Context()), inR, outW)
+			outW.Close()
+		}()
+		t.Cleanup(func() {
+			inW.Close()
+			outR.Close()
+			if err := <-end; err != nil {
+				t.Logf("Serve = %v", err) // the client may have stopped reading first
+			}
+		})
+		return "", outR, inW
+	}
+	web := httptest.NewServer((&serve.HTTP{MCP: s}).Handler())
+	t.Cleanup(web.Close)
+	return web.URL + "/" + way, nil, nil
+}
+
+func TestOfficialClient(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.transport+" "+way.revision, func(t *testing.T) {
+			t.Parallel()
+			toy := newToy()
+			progress := make(chan float64, 1000)
+			changed := make(chan struct{}, 10)
+			opts := &mcp.ClientOptions{
+				ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {
+					progress <- r.Params.Progress
+				},
+			}
+			if way.transport != "mcp" || way.revision == modern { // there a legacy client has no stream to hear it on
+				opts.ToolListChangedHandler = func(context.Context, *mcp.ToolListChangedRequest) { changed <- struct{}{} }
+			}
+			var tr mcp.Transport
+			switch url, in, out := open(t, toy.MCPServer, way.transport); way.transport {
+			case "stdio":
+				tr = &mcp.IOTransport{Reader: in, Writer: out}
+			case "mcp":
+				tr = &mcp.StreamableClientTransport{Endpoint: url}
+			case "sse":
+				tr = &mcp.SSEClientTransport{Endpoint: url}
+			}
+			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, opts).
+				Connect(t.Context(), tr, &mcp.ClientSessionOptions{ProtocolVersion: way.revision})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			if got := session.InitializeResult().ProtocolVersion; got != way.revision {
+				t.Errorf("negotiated %s, want %s", got, way.revision)
+			}
+			if list, err := session.ListTools(t.Context(), nil); err != nil || len(list.Tools) != 10 {
+				t.Errorf("tools/list = %v, %v, want 10 tools", list, err)
+			}
+			tool := func(name string, args map[string]any) (string, error) {
+				params := &mcp.CallToolParams{Name: name, Arguments: args}
+				params.SetProgressToken("p")
+				r, err := session.CallTool(t.Context(), params)
+				if err != nil {
+					return "", err
+				}
+				return r.Content[0].(*mcp.TextContent).Text, nil
+			}
+			if got, err := tool("add", map[string]any{"a": 1, "b": 2}); got != "3" || err != nil {
+				t.Errorf("add = %q, %v, want 3", got, err)
+			}
+			if got, err := tool("whoami", nil); way.transport != "mcp" && got != "test "+way.revision+" false" || err != nil {
+				t.Errorf("whoami = %q, %v, want test %s", got, err, way.revision)
+			}
+			if _, err := tool("panics", nil); err == nil {
+				t.Error("panics: no error")
+			}
+			for range 50 {
+				if got, err := tool("progress", map[string]any{"steps": 3}); got != "done" || err != nil {
+					t.Fatalf("progress = %q, %v, want done", got, err)
+				}
+			}
+			for range 150 {
+				receive(t, progress)
+			}
+			if opts.ToolListChangedHandler != nil {
+				toy.DeleteTools("add")
+				receive(t, changed)
+			}
+
+			// A call that the client gives up stops.
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { <-toy.started; cancel() }()
+			if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "slow", Arguments: map[string]any{"tag": "x"}}); err == nil {
+				t.Error("a cancelled call: no error")
+			}
+			if way.transport == "mcp" && way.revision == legacy {
+				return // go-sdk sends a notification, but keeps the connection
+			}
+			if got := receive(t, toy.stopped); got != "x" {
+				t.Errorf("stopped %q, want x", got)
+			}
+		})
+	}
+}
+
+func TestMCPGoClient(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.transport+" "+way.revision, func(t *testing.T) {
+			t.Parallel()
+			toy := newToy()
+			var tr transport.Interface
+			var err error
+			switch url, in, out := open(t, toy.MCPServer, way.transport); way.transport {
+			case "stdio":
+				tr = transport.NewIO(in, out, io.NopCloser(strings.NewReader("")))
+			case "mcp":
+				tr, err = transport.NewStreamableHTTP(url)
+			case "sse":
+				tr, err = transport.NewSSE(url)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := client.NewClient(tr, client.WithProtocolVersion(way.revision))
+			defer c.Close()
+			if err := c.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var init mcpgo.InitializeRequest
+			init.Params.ProtocolVersion = way.revision
+			init.Params.ClientInfo.Name = "test"
+			if r, err := c.Initialize(t.Context(), init); err != nil || r.ProtocolVersion != way.revision {
+				t.Fatalf("initialize = %v, %v, want revision %s", r, err, way.revision)
+			}
+			var add mcpgo.CallToolRequest
+			add.Params.Name = "add"
+			add.Params.Arguments = map[string]any{"a": 1, "b": 2}
+			var calls sync.WaitGroup
+			for range 20 {
+				calls.Go(func() {
+					r, err := c.CallTool(t.Context(), add)
+					if err != nil || r.Content[0].(mcpgo.TextContent).Text != "3" {
+						t.Errorf("add = %v, %v, want 3", r, err)
+					}
+				})
+			}
+			calls.Wait()
+		})
+	}
+}

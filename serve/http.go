@@ -1,0 +1,259 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// HTTP serves MCP on one listener: Streamable HTTP at /mcp, without sessions, for every revision since
+// 2025-03-26; HTTP+SSE at /sse and /message for clients of 2024-11-05; and GET /healthz.
+//
+// It refuses (403, 404, 405, 413, 415, 503) before anything is handed to mcp-go, with a JSON-RPC error that has no
+// id. A handler finds values that middleware put into the request's context in its own.
+type HTTP struct {
+	MCP *server.MCPServer
+	Log *slog.Logger // nil: nothing is logged
+
+	// AllowedOrigins are the web origins, like https://app.example.com, whose pages may call this server
+	// from a browser. On a loopback address those of the same machine (http://localhost:*) may as well. A
+	// request without an Origin header does not come from another site's page, and is let in.
+	AllowedOrigins []string
+
+	MaxBody    int64         // bytes of a request's body; zero means 4 MiB
+	MaxStreams int           // open SSE and subscriptions/listen streams; zero means 256
+	MaxCalls   int           // requests in flight; zero means 256
+	Drain      time.Duration // how long calls may go on after ctx is done; zero means 30 s
+}
+
+// Times and sizes that need no setting.
+const (
+	headerTimeout = 10 * time.Second // for a request's header to arrive
+	bodyTimeout   = 30 * time.Second // for its body
+	writeTimeout  = 30 * time.Second // for a client to take one write; a stream as a whole has no limit
+	idleTimeout   = 2 * time.Minute  // between two requests on a connection
+	maxHeader     = 64 << 10         // bytes
+	retryAfter    = "1"              // seconds, in a 503
+)
+
+// Handler is the server without a listener. Its streams end when their requests do.
+func (h *HTTP) Handler() http.Handler { return h.site() }
+
+// Serve answers requests on ln until ctx is done. Then it takes no more, waits for the calls in flight,
+// closes the streams and returns nil; an error says that ln failed or that calls had to be cut off.
+func (h *HTTP) Serve(ctx context.Context, ln net.Listener) error {
+	s := h.site()
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	var failed error
+	select {
+	case err := <-served:
+		failed = fmt.Errorf("http: %w", err)
+	case <-ctx.Done():
+	}
+
+	shutting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	shut := make(chan struct{})
+	go func() { defer close(shut); _ = srv.Shutdown(shutting) }() // its only error is that of shutting
+
+	if calls := s.calls.drain(); !within(calls, cmp.Or(h.Drain, defaultDrain)) {
+		failed = errors.Join(failed, errors.New("http: cut off calls that went on too long after the stop"))
+		s.cut()
+		_ = srv.Close()
+		within(calls, settle)
+	}
+	s.close()
+	if !within(shut, settle) { // a client has not sent its request, or does not read its stream
+		giveUp()
+		_ = srv.Close()
+	}
+	within(s.streams.drain(), settle)
+	return failed
+}
+
+// Listen opens a TCP listener on a loopback address ("127.0.0.1:8080", "localhost:8080", "[::1]:8080"; port
+// 0 takes a free one). Any other address is refused: nothing here asks who may enter.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %q: give a host and a port, like 127.0.0.1:8080", addr)
+	}
+	if !isLoopback(strings.ToLower(host)) {
+		return nil, fmt.Errorf("cannot listen on %s: without authentication only a loopback address is allowed; use 127.0.0.1:%s", addr, port)
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	const wsaeAddrInUse = syscall.Errno(10048) // what Windows says for EADDRINUSE
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaeAddrInUse) {
+		return nil, fmt.Errorf("cannot listen on %s: the port is in use; stop the program that has it or choose another port", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
+	return ln, nil
+}
+
+// isLoopback says whether a host without port is this machine only.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// site is one running HTTP server.
+type site struct {
+	mcp            *server.MCPServer
+	log            *slog.Logger
+	streamable     *server.StreamableHTTPServer
+	origins        map[string]bool
+	maxBody        int64
+	calls, streams *limit
+	routes         map[string]route
+
+	stopping context.Context // done when open streams are to end
+	close    context.CancelFunc
+	cutting  context.Context // done when calls of SSE clients have had their time
+	cut      context.CancelFunc
+
+	mu    sync.Mutex
+	peers map[string]*peer // of /sse, by session id
+}
+
+type route struct {
+	method string // besides HEAD for GET, and OPTIONS
+	json   bool   // has a JSON body
+	serve  http.HandlerFunc
+}
+
+func (h *HTTP) site() *site {
+	s := &site{
+		mcp:     h.MCP,
+		log:     logger(h.Log),
+		origins: make(map[string]bool),
+		maxBody: cmp.Or(h.MaxBody, defaultMaxMessage),
+		calls:   newLimit(cmp.Or(h.MaxCalls, defaultMaxCalls)),
+		streams: newLimit(cmp.Or(h.MaxStreams, defaultMaxStreams)),
+		peers:   make(map[string]*peer),
+	}
+	for _, o := range h.AllowedOrigins {
+		s.origins[normalOrigin(o)] = true
+	}
+	s.streamable = s.newStreamable()
+	s.stopping, s.close = context.WithCancel(context.Background())
+	s.cutting, s.cut = context.WithCancel(context.Background())
+	s.routes = map[string]route{
+		"/mcp":     {http.MethodPost, true, s.postMCP},
+		"/sse":     {http.MethodGet, false, s.getSSE},
+		"/message": {http.MethodPost, true, s.postMessage},
+		"/healthz": {http.MethodGet, false, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			io.WriteString(w, "ok\n")
+		}},
+	}
+	return s
+}
+
+// ServeHTTP lets a request in, or says why not.
+func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w := &timedWriter{ResponseWriter: rw, control: http.NewResponseController(rw)}
+	defer func() {
+		if v := recover(); v != nil {
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v)
+			}
+			s.log.Error("panic while answering", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			if !w.begun {
+				refuse(w, http.StatusInternalServerError, fault{nil, mcp.INTERNAL_ERROR, internalError})
+			}
+		}
+	}()
+	if !s.admit(w, r) {
+		return
+	}
+	route, ok := s.routes[r.URL.Path]
+	switch {
+	case !ok:
+		refuse(w, http.StatusNotFound, invalid("no such path; there are /mcp (Streamable HTTP), /sse with /message (HTTP+SSE), and /healthz"))
+	case r.Method == http.MethodOptions:
+		preflight(w, r, route.method)
+	case r.Method != route.method && !(r.Method == http.MethodHead && r.URL.Path == "/healthz"):
+		w.Header().Set("Allow", route.method+", "+http.MethodOptions)
+		refuse(w, http.StatusMethodNotAllowed, invalid(r.URL.Path+" takes "+route.method))
+	case route.json && !isJSON(r):
+		refuse(w, http.StatusUnsupportedMediaType, invalid("Content-Type must be application/json"))
+	default:
+		route.serve(w, r)
+	}
+}
+
+// timedWriter gives every write its own deadline, so that a client that stops reading holds nothing for long.
+type timedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	begun   bool
+}
+
+func (w *timedWriter) begin() {
+	w.begun = true
+	// Not every ResponseWriter of a test has deadlines.
+	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+}
+
+func (w *timedWriter) WriteHeader(status int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *timedWriter) FlushError() error {
+	w.begin()
+	return w.control.Flush()
+}
+
+func (w *timedWriter) Flush() { _ = w.FlushError() }
+
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func invalid(message string) fault { return fault{nil, mcp.INVALID_REQUEST, message} }
+
+// refuse answers with an HTTP status and a JSON-RPC error.
+func refuse(w http.ResponseWriter, status int, f fault) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	body := f.frame()
+	defer body.release()
+	w.Write(body.Bytes())
+}
+
+// busy refuses a request for which there is no place now.
+func busy(w http.ResponseWriter, what string) {
+	w.Header().Set("Retry-After", retryAfter)
+	refuse(w, http.StatusServiceUnavailable, fault{nil, mcp.INTERNAL_ERROR, "too many " + what + " at once; try again soon"})
+}

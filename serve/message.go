@@ -1,0 +1,255 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// Methods that a transport has to know by name. All others are mcp-go's business.
+const (
+	methodInitialize = string(mcp.MethodInitialize)
+	methodListen     = string(mcp.MethodSubscriptionsListen)
+	methodCancelled  = string(mcp.MethodNotificationCancelled)
+)
+
+// internalError is all that a client learns of a panic or of a result that cannot be encoded.
+const internalError = "internal error; the server's log has the details"
+
+// kind is what a JSON-RPC message is.
+type kind int
+
+const (
+	request kind = iota
+	notification
+	response // of the client, to a request that this server never sends: ignored
+)
+
+// envelope is the part of a JSON-RPC message that a transport reads. The rest is decoded once, by mcp-go.
+type envelope struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id"` // as the client wrote it: digits beyond 2^53 come back unchanged
+	Method  string          `json:"method"`
+	Result  present         `json:"result"`
+	Error   present         `json:"error"`
+
+	kind kind
+}
+
+// present notes that a member is there, and keeps nothing of it.
+type present bool
+
+func (p *present) UnmarshalJSON([]byte) error { *p = true; return nil }
+
+// fault is a message that cannot be handled, and the answer to it.
+type fault struct {
+	id      json.RawMessage // nil when the message has no usable one
+	code    int
+	message string
+}
+
+// parse reads the envelope of one message, or says what is wrong with it.
+func parse(message []byte) (envelope, *fault) {
+	var env envelope
+	err := json.Unmarshal(message, &env)
+	if err != nil {
+		if batch(message) {
+			return env, &fault{nil, mcp.INVALID_REQUEST, "batches are not supported: send each message on its own"}
+		}
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return env, &fault{usable(env.ID), mcp.INVALID_REQUEST, "not a JSON-RPC message: " + wrong.Value + " in place of " + expected(wrong)}
+		}
+		return env, &fault{nil, mcp.PARSE_ERROR, "not valid JSON: " + err.Error()}
+	}
+	id := usable(env.ID)
+	invalid := func(format string, args ...any) (envelope, *fault) {
+		return env, &fault{id, mcp.INVALID_REQUEST, fmt.Sprintf(format, args...)}
+	}
+	null := string(env.ID) == "null"
+	switch answer := bool(env.Result || env.Error); {
+	case env.Version != mcp.JSONRPC_VERSION:
+		return invalid(`"jsonrpc" must be "2.0"`)
+	case answer && env.Method != "":
+		return invalid("a message is a request or a response, not both")
+	case answer:
+		env.kind = response
+	case env.Method == "":
+		return invalid(`no "method"`)
+	case env.ID == nil, null && strings.HasPrefix(env.Method, "notifications/"):
+		env.kind = notification
+	case id == nil:
+		return invalid(`"id" must be a string or a number`)
+	}
+	return env, nil
+}
+
+// expected names the JSON type that a member of the envelope, or the message itself, should have had.
+func expected(wrong *json.UnmarshalTypeError) string {
+	if wrong.Field == "" {
+		return "an object"
+	}
+	return "a string in " + strconv.Quote(wrong.Field)
+}
+
+func batch(message []byte) bool {
+	message = bytes.TrimLeft(message, " \t\r\n")
+	return len(message) > 0 && message[0] == '[' && json.Valid(message)
+}
+
+// usable is id if MCP allows it (a string or a number), else nil. A number that no float64 holds is not
+// usable, because mcp-go reads ids as one.
+func usable(id json.RawMessage) json.RawMessage {
+	if len(id) == 0 {
+		return nil
+	}
+	if id[0] == '"' {
+		return id
+	}
+	if _, err := strconv.ParseFloat(string(id), 64); err != nil {
+		return nil
+	}
+	return id
+}
+
+// cancelled is the id that a notifications/cancelled names, nil if none.
+func cancelled(message []byte) json.RawMessage {
+	var n struct {
+		Params struct {
+			RequestID json.RawMessage `json:"requestId"`
+		} `json:"params"`
+	}
+	if json.Unmarshal(message, &n) != nil {
+		return nil
+	}
+	return usable(n.Params.RequestID)
+}
+
+// lastID finds the id at the very end of a message, where JavaScript clients write it.
+var lastID = regexp.MustCompile(`,\s*"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+)\s*\}\s*$`)
+
+// glimpseID is the id of a message of which only the beginning and the end are known, nil if neither shows it.
+func glimpseID(head, tail []byte) json.RawMessage {
+	dec := json.NewDecoder(bytes.NewReader(head))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil
+	}
+	for {
+		key, err := dec.Token()
+		var value json.RawMessage
+		if err != nil || dec.Decode(&value) != nil || dec.InputOffset() == int64(len(head)) {
+			break
+		}
+		if key == "id" {
+			return usable(value)
+		}
+	}
+	if m := lastID.FindSubmatch(tail); m != nil {
+		return usable(bytes.Clone(m[1]))
+	}
+	return nil
+}
+
+// frame is one encoded message with the newline that ends it. Frames are reused: the one who writes a frame
+// releases it.
+type frame struct {
+	bytes.Buffer
+	enc  *json.Encoder
+	note mcp.JSONRPCNotification // this frame as an element of a session's queue
+}
+
+// frameKey is where frame.note holds the frame. A note of a handler has a method, that of a frame none.
+const frameKey = "frame"
+
+// queued is the frame in an element of a session's queue, or nil for a notification still to be encoded.
+func queued(n mcp.JSONRPCNotification) *frame {
+	if n.Method != "" {
+		return nil
+	}
+	f, _ := n.Params.AdditionalFields[frameKey].(*frame)
+	return f
+}
+
+var frames = sync.Pool{New: func() any {
+	f := new(frame)
+	f.enc = json.NewEncoder(&f.Buffer)
+	f.enc.SetEscapeHTML(false)
+	f.note.Params.AdditionalFields = map[string]any{frameKey: f}
+	return f
+}}
+
+// keep is the largest buffer, in bytes, that is worth keeping for the next message.
+const keep = 64 << 10
+
+func (f *frame) release() {
+	if f.Cap() <= keep {
+		frames.Put(f)
+	}
+}
+
+// newFrame encodes a message. What a handler returned may have methods of its own that panic; that is an
+// error too.
+func newFrame(message any) (f *frame, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			f, err = nil, fmt.Errorf("panic: %v", v)
+		}
+	}()
+	f = frames.Get().(*frame)
+	f.Reset()
+	if err := f.enc.Encode(message); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// responseFrame encodes mcp-go's response to the request with the given id, which replaces the float64
+// that mcp-go made of it.
+func responseFrame(id json.RawMessage, r mcp.JSONRPCMessage) (*frame, error) {
+	switch r := r.(type) {
+	case mcp.JSONRPCResponse:
+		return newFrame(struct {
+			JSONRPC string          `json:"jsonrpc"`
+			ID      json.RawMessage `json:"id"`
+			Result  any             `json:"result"`
+		}{r.JSONRPC, id, r.Result})
+	case mcp.JSONRPCError:
+		return newFrame(errorMessage{r.JSONRPC, id, r.Error})
+	}
+	return nil, fmt.Errorf("no response but a %T", r)
+}
+
+type errorMessage struct {
+	JSONRPC string                  `json:"jsonrpc"`
+	ID      json.RawMessage         `json:"id"` // null when the request's is not known
+	Error   mcp.JSONRPCErrorDetails `json:"error"`
+}
+
+// frame encodes the answer to f.
+func (f fault) frame() *frame {
+	out, err := newFrame(errorMessage{mcp.JSONRPC_VERSION, f.id, mcp.JSONRPCErrorDetails{Code: f.code, Message: f.message}})
+	if err != nil { // only an id that is not JSON can fail, and parse lets none through
+		panic(err)
+	}
+	return out
+}
+
+// eventStream is the media type of a stream of events.
+const eventStream = "text/event-stream"
+
+const eventStart = "event: message\ndata: "
+
+// writeEvent writes a message that ends in a newline as one event, in one piece.
+func writeEvent(w io.Writer, message []byte) error {
+	event := make([]byte, 0, len(eventStart)+len(message)+1)
+	event = append(append(append(event, eventStart...), message...), '\n')
+	_, err := w.Write(event)
+	return err
+}

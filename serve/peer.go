@@ -1,0 +1,276 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"runtime/debug"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// peer is one client on a connection that stays open, stdio or SSE: its session, the calls that it waits
+// for, and (in the session) the queue of what is to be written to it.
+type peer struct {
+	mcp     *server.MCPServer
+	log     *slog.Logger
+	session *session
+	gone    chan struct{} // closed when nothing more is written
+
+	mu    sync.Mutex
+	calls map[*call]struct{}
+}
+
+// call is a request that has been read and not yet answered.
+type call struct {
+	env     envelope
+	message []byte
+	ctx     context.Context
+	cancel  context.CancelFunc
+	quiet   bool // under peer.mu: gets no answer, because the client cancelled it or has had one
+}
+
+func isListen(c *call) bool { return c.env.Method == methodListen }
+
+// queueSize is how many messages may wait for a slow reader.
+const queueSize = 256
+
+func newPeer(mcp *server.MCPServer, log *slog.Logger) *peer {
+	return &peer{
+		mcp:     mcp,
+		log:     log,
+		session: newSession(queueSize),
+		gone:    make(chan struct{}),
+		calls:   make(map[*call]struct{}),
+	}
+}
+
+// begin takes note of a request, so that it can be cancelled from now on. ctx gives values only: a call
+// outlives what brought it in.
+func (p *peer) begin(ctx context.Context, env envelope, message []byte) *call {
+	c := &call{env: env, message: message}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[c] = struct{}{}
+	return c
+}
+
+// end forgets a call, and says whether its answer is still wanted.
+func (p *peer) end(c *call) bool {
+	c.cancel()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.calls, c)
+	return !c.quiet
+}
+
+// cancel does what the client's notifications/cancelled asks for. In every revision a cancelled request gets
+// no response: https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/cancellation
+func (p *peer) cancel(id json.RawMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.calls {
+		if bytes.Equal(c.env.ID, id) {
+			c.quiet = true
+			c.cancel()
+		}
+	}
+}
+
+// cancelAll cancels every call of which of says yes. They still answer.
+func (p *peer) cancelAll(of func(*call) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.calls {
+		if of(c) {
+			c.cancel()
+		}
+	}
+}
+
+// abandon silences the calls that have not ended though they were cancelled, and returns them.
+func (p *peer) abandon() (left []*call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.calls {
+		if !c.quiet && !isListen(c) {
+			c.quiet = true
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
+// run answers a call.
+func (p *peer) run(c *call) {
+	var f *frame
+	if c.ctx.Err() != nil { // cancelled while it waited for its turn
+		f = fault{c.env.ID, mcp.INTERNAL_ERROR, "the server is stopping; this call was not begun"}.frame()
+	} else {
+		f = p.answer(c, p.session, nil)
+	}
+	if !p.end(c) {
+		f.release()
+		return
+	}
+	p.send(f)
+	if c.env.Method == methodInitialize && p.session.ProtocolVersion() != "" {
+		p.session.unasked.Store(true)
+	}
+}
+
+// answer lets mcp-go handle a call and encodes what comes back; touch, if not nil, may change it first. It
+// never fails: a panic, or a result that is no JSON, becomes a neutral error.
+func (p *peer) answer(c *call, s *session, touch func(mcp.JSONRPCMessage)) (f *frame) {
+	failed := func() *frame { return fault{c.env.ID, mcp.INTERNAL_ERROR, internalError}.frame() }
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.Error("panic while answering", "method", c.env.Method, "panic", v, "stack", string(debug.Stack()))
+			f = failed()
+		}
+	}()
+	r := p.mcp.HandleMessage(p.mcp.WithContext(c.ctx, s), c.message)
+	if touch != nil {
+		touch(r)
+	}
+	f, err := responseFrame(c.env.ID, r)
+	if err != nil {
+		p.log.Error("cannot encode a response", "method", c.env.Method, "error", err)
+		return failed()
+	}
+	return f
+}
+
+// notify hands a notification to mcp-go.
+func (p *peer) notify(ctx context.Context, message []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.Error("panic in a notification handler", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	p.mcp.HandleMessage(p.mcp.WithContext(context.WithoutCancel(ctx), p.session), message)
+}
+
+// listen serves a subscriptions/listen until it is cancelled. Each has a session of its own, because a
+// connection can have several with different filters, and every notification names the one that it is for:
+// https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions
+func (p *peer) listen(c *call) {
+	sub := newSession(queueSize)
+	if err := p.mcp.RegisterSession(c.ctx, sub); err != nil {
+		p.log.Error("cannot register a subscription", "error", err)
+	}
+	stop := make(chan struct{})
+	var forward sync.WaitGroup
+	forward.Go(func() {
+		for {
+			select {
+			case n := <-sub.queue:
+				p.sendNote(tagged(n, c.env.ID))
+			case <-stop:
+				return
+			}
+		}
+	})
+	f := p.answer(c, sub, func(r mcp.JSONRPCMessage) { tagResult(r, c.env.ID) })
+	p.mcp.UnregisterSession(c.ctx, sub.id)
+	close(stop)
+	forward.Wait()
+	for len(sub.queue) > 0 {
+		p.sendNote(tagged(<-sub.queue, c.env.ID))
+	}
+	torndown := c.ctx.Err() != nil // read before end cancels it
+	if !p.end(c) {
+		f.release()
+		return
+	}
+	if torndown {
+		p.sendNote(mcp.JSONRPCNotification{JSONRPC: mcp.JSONRPC_VERSION, Notification: mcp.Notification{
+			Method: methodCancelled,
+			Params: mcp.NotificationParams{AdditionalFields: map[string]any{"requestId": c.env.ID, "reason": "the server is stopping"}},
+		}})
+	}
+	p.send(f)
+}
+
+// tagged is n with the subscription that it belongs to, by the id that the client gave it.
+func tagged(n mcp.JSONRPCNotification, id json.RawMessage) mcp.JSONRPCNotification {
+	meta := maps.Clone(n.Params.Meta) // a broadcast shares it between sessions
+	if meta == nil {
+		meta = make(map[string]any, 1)
+	}
+	meta[mcp.MetaKeySubscriptionID] = id
+	n.Params.Meta = meta
+	return n
+}
+
+func tagResult(r mcp.JSONRPCMessage, id json.RawMessage) {
+	if r, ok := r.(mcp.JSONRPCResponse); ok {
+		if result, ok := r.Result.(mcp.SubscriptionsListenResult); ok && result.Meta != nil {
+			result.Meta.SetSubscriptionID(id)
+		}
+	}
+}
+
+// send queues a frame. It waits while the queue is full, and drops the frame when nobody writes any more.
+func (p *peer) send(f *frame) {
+	select {
+	case p.session.queue <- f.note:
+	case <-p.gone:
+		f.release()
+	}
+}
+
+func (p *peer) sendNote(n mcp.JSONRPCNotification) {
+	if f := p.noteFrame(n); f != nil {
+		p.send(f)
+	}
+}
+
+// noteFrame encodes a notification; nil if it cannot be.
+func (p *peer) noteFrame(n mcp.JSONRPCNotification) *frame {
+	f, err := newFrame(n)
+	if err != nil {
+		p.log.Error("cannot encode a notification", "method", n.Method, "error", err)
+		return nil
+	}
+	return f
+}
+
+// pump is the only writer to the client. It passes each message of the queue to emit, and calls flush when
+// there are no more. It returns on the first error, or when all is written after stop is closed.
+func (p *peer) pump(stop <-chan struct{}, emit func(message []byte) error, flush func() error) error {
+	defer close(p.gone)
+	put := func(n mcp.JSONRPCNotification) error {
+		f := queued(n)
+		if f == nil {
+			f = p.noteFrame(n)
+		}
+		if f == nil {
+			return nil
+		}
+		defer f.release()
+		return emit(f.Bytes())
+	}
+	for {
+		select {
+		case n := <-p.session.queue:
+			if err := put(n); err != nil {
+				return err
+			}
+		case <-stop:
+			if len(p.session.queue) == 0 {
+				return flush()
+			}
+		}
+		if len(p.session.queue) == 0 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+}

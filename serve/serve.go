@@ -1,0 +1,37 @@
+// Package serve holds the ways in to an MCP server: standard input and output, and one HTTP listener with
+// Streamable HTTP and the older HTTP+SSE.
+//
+//	err := (&serve.Stdio{MCP: mcp, Log: log}).Serve(ctx, os.Stdin, os.Stdout)
+//
+//	ln, err := serve.Listen(ctx, "127.0.0.1:8080")
+//	...
+//	err = (&serve.HTTP{MCP: mcp, Log: log}).Serve(ctx, ln)
+//
+// Every request that is read gets exactly one answer, with the id that the client wrote, digit for digit;
+// only a request that the client cancels gets none. When input or ctx ends, calls that have begun are
+// finished first. Every size, number and wait has a bound.
+//
+// What the tools do, how long one call may take and how often it may be made is left to the MCP server and
+// its middleware; the protocol itself (revisions, methods, header rules) to mcp-go.
+package serve
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+)
+
+// What zero means in Stdio and HTTP.
+const (
+	defaultMaxMessage = 4 << 20 // bytes
+	defaultMaxCalls   = 256
+	defaultMaxStreams = 256
+	defaultDrain      = 30 * time.Second
+)
+
+// settle is how long calls that have been cancelled, and a last write, may still take.
+const settle = 2 * time.Second
+
+func logger(l *slog.Logger) *slog.Logger {
+	return cmp.Or(l, slog.New(slog.DiscardHandler))
+}

@@ -1,0 +1,105 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// HTTP+SSE, the transport of revision 2024-11-05: GET /sse opens a stream and names the address to post
+// messages to; answers come on the stream.
+// https://modelcontextprotocol.io/specification/2024-11-05/basic/transports
+//
+// It shares everything but the framing with stdio. (mcp-go's SSE server allows every origin, has no limits,
+// tells clients what a panic said, and cannot say when its calls are done.)
+
+// getSSE serves one stream until the client goes or the server stops.
+func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
+	if !s.streams.enter() {
+		busy(w, "streams")
+		return
+	}
+	defer s.streams.leave()
+	p := newPeer(s.mcp, s.log)
+	if err := s.mcp.RegisterSession(r.Context(), p.session); err != nil {
+		s.log.Error("cannot register a session", "error", err)
+		refuse(w, http.StatusInternalServerError, fault{nil, mcp.INTERNAL_ERROR, internalError})
+		return
+	}
+	defer s.mcp.UnregisterSession(context.WithoutCancel(r.Context()), p.session.id)
+	s.addPeer(p)
+	defer s.removePeer(p)
+
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
+	beginEvents(w)
+	flush := http.NewResponseController(w).Flush
+	fmt.Fprintf(w, "event: endpoint\ndata: /message?sessionId=%s\n\n", p.session.id)
+	_ = flush() // when it fails, the client has gone, and ctx with it
+	emit := func(message []byte) error { return writeEvent(w, message) }
+	if err := p.pump(ctx.Done(), emit, flush); err != nil {
+		s.log.Debug("an SSE client has gone", "error", err)
+	}
+}
+
+// postMessage takes one message of an SSE client: 202 at once, and the answer on the client's stream. A call
+// goes on to its end when the stream breaks.
+func (s *site) postMessage(w http.ResponseWriter, r *http.Request) {
+	p := s.peer(r.URL.Query().Get("sessionId"))
+	if p == nil {
+		refuse(w, http.StatusNotFound, invalid("no such sessionId: open a stream with GET /sse and post to the address that it names"))
+		return
+	}
+	if !s.calls.enter() {
+		busy(w, "calls")
+		return
+	}
+	leave := s.calls.leave
+	defer func() { leave() }()
+	env, body, ok := s.message(w, r)
+	if !ok {
+		return
+	}
+	ctx := r.Context()
+	switch {
+	case env.kind == response:
+	case env.kind == notification && env.Method == methodCancelled:
+		p.cancel(cancelled(body))
+	case env.kind == notification:
+		p.notify(ctx, body)
+	case env.Method == methodListen:
+		p.send(fault{env.ID, mcp.METHOD_NOT_FOUND, "subscriptions/listen is served at /mcp"}.frame())
+	case quick(env.Method):
+		p.run(p.begin(ctx, env, body))
+	default:
+		c, done := p.begin(ctx, env, body), leave
+		leave = func() {} // now the call's
+		go func() {
+			defer done()
+			defer context.AfterFunc(s.cutting, c.cancel)()
+			p.run(c)
+		}()
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (s *site) addPeer(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peers[p.session.id] = p
+}
+
+func (s *site) removePeer(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.peers, p.session.id)
+}
+
+func (s *site) peer(id string) *peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peers[id]
+}
