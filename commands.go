@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/serve"
+	"heffl-mcp/tools"
+
+	"github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+type stdioCommand struct{}
+
+func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
+	log := s.log(io.err)
+	m, end, err := s.mcp(log)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "serving MCP on standard input and output", "version", version(), "sandbox", s.Sandbox)
+	err = (&serve.Stdio{MCP: m, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, io.out)
+	return errors.Join(err, end())
+}
+
+type httpCommand struct {
+	Addr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Loopback address to listen on (${default}); port 0 takes a free one."`
+}
+
+func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
+	log := s.log(io.err)
+	m, end, err := s.mcp(log)
+	if err != nil {
+		return err
+	}
+	ln, err := serve.Listen(ctx, h.Addr)
+	if err != nil {
+		return errors.Join(usageError{err}, end())
+	}
+	log.InfoContext(ctx, "serving MCP over HTTP", "url", fmt.Sprintf("http://%s/mcp", ln.Addr()), "sse", fmt.Sprintf("http://%s/sse", ln.Addr()), "version", version(), "sandbox", s.Sandbox)
+	err = (&serve.HTTP{MCP: m, Log: log, Drain: s.Deadline}).Serve(ctx, ln)
+	return errors.Join(err, end())
+}
+
+type callCommand struct {
+	Tool string `arg:"" help:"Name of the tool."`
+	Args string `arg:"" optional:"" placeholder:"ARGS.json" help:"File with the arguments as a JSON object; - reads standard input; none is {}."`
+}
+
+// maxArguments bounds an arguments file, in bytes.
+const maxArguments = 4 << 20
+
+// Run exits 0 for a result and 1 for a tool error, whose text goes to standard error.
+func (c callCommand) Run(ctx context.Context, s *settings, streams streams) error {
+	args, err := c.arguments(streams.in)
+	if err != nil {
+		return err
+	}
+	s.LogLevel = quieter(s.LogLevel)
+	m, end, err := s.mcp(s.log(streams.err))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = end() }() // the result counts, not how the sandbox ended
+	cl, err := client.NewInProcessClient(m)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if _, err := cl.Initialize(ctx, mcp.InitializeRequest{}); err != nil {
+		return err
+	}
+	if m.GetTool(c.Tool) == nil {
+		return usage("there is no tool %q; there are %s", c.Tool, strings.Join(toolNames(m.ListTools()), ", "))
+	}
+	var request mcp.CallToolRequest
+	request.Params.Name, request.Params.Arguments = c.Tool, args
+	result, err := cl.CallTool(ctx, request)
+	if err != nil {
+		return err
+	}
+	if result.IsError {
+		return errors.New(textOf(result))
+	}
+	return printJSON(streams.out, result.RawStructuredContent)
+}
+
+func (c callCommand) arguments(in io.Reader) (json.RawMessage, error) {
+	if c.Args == "" {
+		return json.RawMessage("{}"), nil
+	}
+	if c.Args != "-" {
+		f, err := os.Open(c.Args)
+		if err != nil {
+			return nil, usage("the arguments cannot be read (%w); give a file with a JSON object, or - for standard input", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, maxArguments+1))
+	if err != nil {
+		return nil, usage("the arguments cannot be read (%w)", err)
+	}
+	if len(raw) > maxArguments {
+		return nil, usage("%s is larger than %d bytes", c.Args, maxArguments)
+	}
+	if !json.Valid(raw) {
+		return nil, usage("%s is not valid JSON; give one JSON object with the tool's arguments", c.Args)
+	}
+	return raw, nil
+}
+
+// quieter keeps the log of a single call to what went wrong, unless more was asked for.
+func quieter(level string) string {
+	if level == "info" {
+		return "warn"
+	}
+	return level
+}
+
+func textOf(r *mcp.CallToolResult) string {
+	var parts []string
+	for _, c := range r.Content {
+		if t, ok := mcp.AsTextContent(c); ok {
+			parts = append(parts, t.Text)
+		}
+	}
+	return strings.Join(parts, "\n")
+}
+
+type toolsCommand struct {
+	Name string `arg:"" optional:"" help:"Name of one tool."`
+}
+
+func (t toolsCommand) Run(streams streams) error {
+	m, err := tools.NewServer(tools.Deps{Version: version()})
+	if err != nil {
+		return err
+	}
+	all := m.ListTools()
+	if t.Name == "" {
+		list := []mcp.Tool{}
+		for _, name := range toolNames(all) {
+			list = append(list, all[name].Tool)
+		}
+		return printJSON(streams.out, list)
+	}
+	one, ok := all[t.Name]
+	if !ok {
+		return usage("there is no tool %q; there are %s", t.Name, strings.Join(toolNames(all), ", "))
+	}
+	return printJSON(streams.out, one.Tool)
+}
+
+func toolNames[T any](all map[string]T) []string {
+	names := make([]string, 0, len(all))
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// printJSON writes v indented, every digit and character as it is.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+type sandboxCommand struct {
+	Addr string `default:"127.0.0.1:8099" placeholder:"HOST:PORT" help:"Loopback address to listen on (${default}); port 0 takes a free one."`
+}
+
+func (c sandboxCommand) Run(ctx context.Context, s *settings, streams streams) error {
+	ln, err := serve.Listen(ctx, c.Addr)
+	if err != nil {
+		return usageError{err}
+	}
+	sb := sandbox.New(sandbox.Options{})
+	defer sb.Close()
+	srv := &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	s.log(streams.err).InfoContext(ctx, "serving a stand-in for the Heffl API; any key is taken, nothing is kept", "HEFFL_BASE_URL", fmt.Sprintf("http://%s/api/v2", ln.Addr()))
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	return ended(srv.Serve(ln))
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(streams streams) error {
+	_, err := fmt.Fprintln(streams.out, version())
+	return err
+}
+
+// version is the module's version where the program was installed as one, and "dev" otherwise.
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
+		return b.Main.Version
+	}
+	return "dev"
+}

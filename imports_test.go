@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A package of the house: which others it may import, what it must not link, and why.
+var house = map[string]struct {
+	why     string
+	imports []string // of this module
+	without []string // import path prefixes that must not be linked, directly or not
+}{
+	"heffl":         {"a client that one imports without having heard of MCP", nil, []string{"github.com/"}},
+	"heffl/sandbox": {"stands in for Heffl, so it must not share the client's mistakes", nil, []string{"github.com/"}},
+	"schema":        {"reads like a library that has never seen a network", nil, []string{"net/http", "github.com/mark3labs"}},
+	"tools":         {"knows what a model may do, and not how it is reached", []string{"heffl", "schema"}, nil},
+	"serve":         {"knows how it is reached, and not what can be done", nil, nil},
+	"":              {"wires", []string{"heffl", "heffl/sandbox", "tools", "serve"}, []string{"github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing"}},
+}
+
+const module = "heffl-mcp"
+
+type listed struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	Deps       []string
+}
+
+// TestHouse holds the arrows of the design: a package imports what it is drawn to import, links
+// nothing that it has no business with, and says what it is for.
+func TestHouse(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Doc,Imports,Deps", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p listed
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		room, ok := house[name]
+		if !ok {
+			t.Errorf("package %q has no room in the house: draw its arrows here", name)
+			continue
+		}
+		seen++
+		if len(p.Doc) < 40 {
+			t.Errorf("package %q has no package comment that says what it is for", name)
+		}
+		for _, i := range p.Imports {
+			if own, ok := strings.CutPrefix(i, module+"/"); ok && !slices.Contains(room.imports, own) {
+				t.Errorf("%q imports %q, but it %s", name, own, room.why)
+			}
+		}
+		for _, d := range p.Deps {
+			for _, banned := range room.without {
+				if strings.HasPrefix(d, banned) && (banned != "testing" || d == "testing") {
+					t.Errorf("%q links %s, but it %s", name, d, room.why)
+				}
+			}
+		}
+	}
+	if seen != len(house) {
+		t.Errorf("%d packages, but %d rooms", seen, len(house))
+	}
+}

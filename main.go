@@ -1,0 +1,106 @@
+// Heffl-mcp is a Model Context Protocol server for the Heffl CRM: it lets an agent that reads a
+// message end with the right deal, once.
+//
+//	HEFFL_API_KEY=... heffl-mcp                                             MCP on standard input and output
+//	heffl-mcp call create_deal examples/deals/full.json --sandbox    one call, without an account
+//
+// The commands stand here, their settings in settings.go; what they do is in the packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "heffl-mcp: "+err.Error())
+	}
+	os.Exit(exitCode(err))
+}
+
+// commands is the command line. The first words of each help are what --help teaches.
+type commands struct {
+	settings
+
+	Stdio   stdioCommand   `cmd:"" default:"withargs" help:"Serve MCP on standard input and output (the default)."`
+	HTTP    httpCommand    `cmd:"" name:"http" help:"Serve MCP over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse and /message, and GET /healthz."`
+	Call    callCommand    `cmd:"" help:"Call one tool through the whole stack and print its structured result as JSON."`
+	Tools   toolsCommand   `cmd:"" help:"Print the tools as they are advertised, or one with its schemas, as JSON."`
+	Sandbox sandboxCommand `cmd:"" help:"Serve the stand-in for the Heffl API alone."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+const about = `A Model Context Protocol server for the Heffl CRM.
+
+Try it without an account:
+  heffl-mcp call create_deal examples/deals/minimal.json --sandbox
+Serve it to a client that starts it (Claude Desktop, Cursor, VS Code, ...):
+  HEFFL_API_KEY=... heffl-mcp
+Serve it to clients on this machine over HTTP:
+  HEFFL_API_KEY=... heffl-mcp http
+
+The API key is read from HEFFL_API_KEY or from the file that --api-key-file names, never from a flag: other users see flags in process lists.`
+
+// streams are what a command reads and writes. Under stdio, out belongs to the protocol.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the program, but for the process around it.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) error {
+	if err := unexpanded(args, os.Environ()); err != nil {
+		return err
+	}
+	var c commands
+	exited := false
+	parser, err := kong.New(&c,
+		kong.Name("heffl-mcp"),
+		kong.Description(about),
+		kong.Writers(out, errOut),
+		kong.Exit(func(int) { exited = true }), // after --help, the one thing that kong ends a program for here
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams{in, out, errOut}),
+		kong.Bind(&c.settings),
+	)
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if exited {
+		return nil
+	}
+	if err != nil {
+		return usage("%v; heffl-mcp --help lists commands and settings", err)
+	}
+	return command.Run()
+}
+
+// A usageError is one that the person who started the program mends: exit code 2.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return 2
+	}
+	return 1
+}
