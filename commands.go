@@ -17,6 +17,7 @@ import (
 	"heffl-mcp/serve"
 	"heffl-mcp/tools"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -174,10 +175,16 @@ func toolNames[T any](all map[string]T) []string {
 
 // printJSON writes v indented, every digit and character as it is.
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	raw, err = jsontext.AppendFormat(nil, raw, jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(raw, '\n'))
+	return err
 }
 
 type sandboxCommand struct {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -21,6 +22,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal asks to finish, a second one ends the program
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
@@ -63,6 +65,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err := unexpanded(args, os.Environ()); err != nil {
 		return err
 	}
+	forgetEmpty(os.Environ())
 	var c commands
 	exited := false
 	parser, err := kong.New(&c,
@@ -83,9 +86,18 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return nil
 	}
 	if err != nil {
-		return usage("%v; heffl-mcp --help lists commands and settings", err)
+		return usage("%s; heffl-mcp --help lists commands and settings", shorten(err))
 	}
 	return command.Run()
+}
+
+// shorten is the text of err without a long argument that nobody expected: it may be a key.
+func shorten(err error) string {
+	text := err.Error()
+	if what, ok := strings.CutPrefix(text, "unexpected argument "); ok && len(what) > 12 {
+		return "unexpected argument " + what[:4] + "..."
+	}
+	return text
 }
 
 // A usageError is one that the person who started the program mends: exit code 2.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -40,11 +42,21 @@ func unexpanded(args, environ []string) error {
 		}
 	}
 	for _, a := range args {
-		if strings.HasPrefix(a, "-") && strings.Contains(a, "${") {
-			return usage("the flag %s holds a ${...} that nobody filled in; write the value itself", strings.SplitN(a, "=", 2)[0])
+		if strings.Contains(a, "${") {
+			return usage("the arguments hold a ${...} that nobody filled in; write the value itself where your client's configuration starts heffl-mcp")
 		}
 	}
 	return nil
+}
+
+// forgetEmpty takes empty settings out of the environment: clients and compose files pass a
+// variable that nobody set as an empty one.
+func forgetEmpty(environ []string) {
+	for _, e := range environ {
+		if name, value, _ := strings.Cut(e, "="); strings.HasPrefix(name, "HEFFL_") && strings.TrimSpace(value) == "" {
+			_ = os.Unsetenv(name) // it is a variable, so its name is a name
+		}
+	}
 }
 
 func (s *settings) log(w io.Writer) *slog.Logger {
@@ -74,7 +86,7 @@ func (s *settings) client() (*heffl.Client, func() error, error) {
 	c := &heffl.Client{BaseURL: s.BaseURL, UserAgent: "heffl-mcp/" + version(), Timeout: s.Timeout}
 	if s.Sandbox {
 		sb := sandbox.New(sandbox.Options{})
-		c.BaseURL, c.Key, c.HTTP = sandbox.BaseURL, "sandbox", sb.HTTPClient()
+		c.BaseURL, c.Key, c.HTTP = sandbox.BaseURL, rand.Text(), sb.HTTPClient() // any key does, but a word would be taken out of answers as a secret
 		return c, sb.Close, nil
 	}
 	key, err := s.key()
@@ -97,20 +109,27 @@ func (s *settings) key() (string, error) {
 		}
 		return key, nil
 	}
-	f, err := os.Open(s.APIKeyFile)
-	if err != nil {
-		return "", usage("the API key file cannot be read (%w); check --api-key-file or HEFFL_API_KEY_FILE", err)
+	raw, err := readKeyFile(s.APIKeyFile)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err // without the path: some put the key itself there
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
-		return "", usage("the API key file cannot be read (%w); check --api-key-file or HEFFL_API_KEY_FILE", err)
+		return "", usage("the API key file cannot be read (%w); check that --api-key-file or HEFFL_API_KEY_FILE names it", err)
 	}
 	key := strings.TrimSpace(string(raw))
 	if key == "" || len(raw) > maxKeyFile {
-		return "", usage("%s holds no API key: it must hold the key and nothing else", s.APIKeyFile)
+		return "", usage("the API key file holds no API key: it must hold the key and nothing else")
 	}
 	return key, nil
+}
+
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 }
 
 // ended is err, but for what says that a server was asked to stop.

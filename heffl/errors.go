@@ -252,7 +252,7 @@ func (c *Client) line(s string, limit int) string {
 
 // minSecret is the shortest key that is looked for in what a server says. A shorter one is no
 // secret, and taking it out would only garble words.
-const minSecret = 4
+const minSecret = 8
 
 func (c *Client) redact(s string) string {
 	for _, form := range c.keyForms() {
@@ -290,7 +290,7 @@ func (c *Client) redactBody(body []byte) []byte {
 		return slices.ContainsFunc(forms, func(form string) bool { return bytes.Contains(b, []byte(form)) })
 	}
 	plain := body
-	if bytes.Contains(body, []byte(`\u00`)) {
+	if bytes.Contains(body, []byte(`\u00`)) || bytes.Contains(body, []byte(`\/`)) {
 		plain = escapedASCII.ReplaceAllFunc(body, unescapeASCII)
 	}
 	if holds(plain) {
@@ -300,9 +300,12 @@ func (c *Client) redactBody(body []byte) []byte {
 }
 
 // escapedASCII is a character that JSON need not escape, escaped.
-var escapedASCII = regexp.MustCompile(`\\u00[2-7][0-9A-Fa-f]`)
+var escapedASCII = regexp.MustCompile(`\\u00[2-7][0-9A-Fa-f]|\\/`)
 
 func unescapeASCII(escape []byte) []byte {
+	if escape[1] == '/' {
+		return escape[1:]
+	}
 	n, _ := strconv.ParseUint(string(escape[2:]), 16, 8) // four hexadecimal digits
 	if n == '"' || n == '\\' {
 		return []byte{'\\', byte(n)}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs the command line as testdata/script tells it. An environment variable EXAMPLES
+// names the examples, and there are four commands besides testscript's own:
+//
+//	exits N program [args...]  runs a program and checks its exit code
+//	occupy NAME                listens on a free port and puts its address into the variable NAME
+//	chop FILE                  takes the last byte off a file
+//	answers FILE               checks that standard output has exactly one result for each request in FILE
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	examples, err := filepath.Abs("examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("EXAMPLES", examples)
+			e.Vars = append(e.Vars, promptRace)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "occupy": occupy, "chop": chop, "answers": answers,
+		},
+	})
+}
+
+// takes fails for a ! before a command, or for another number of arguments.
+func takes(ts *testscript.TestScript, neg bool, args []string, usage string) {
+	if neg || len(args) != len(strings.Fields(usage)) {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s: exit code %d, want %d\nstandard output: %s\nstandard error: %s", strings.Join(args[1:], " "), got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+func occupy(ts *testscript.TestScript, neg bool, args []string) {
+	takes(ts, neg, args, "NAME")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { ln.Close() })
+	ts.Setenv(args[0], ln.Addr().String())
+}
+
+func chop(ts *testscript.TestScript, neg bool, args []string) {
+	takes(ts, neg, args, "FILE")
+	text := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text[:len(text)-1]), 0o644))
+}
+
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	takes(ts, neg, args, "FILE")
+	type message struct {
+		ID     json.RawMessage
+		Result *struct{ IsError bool }
+	}
+	messages := func(file string) (all []message) {
+		for line := range strings.Lines(ts.ReadFile(file)) {
+			var m message
+			if err := json.Unmarshal([]byte(line), &m); err != nil {
+				ts.Fatalf("%s has a line that is no message: %v\n%s", file, err, line)
+			}
+			all = append(all, m)
+		}
+		return all
+	}
+	got := map[string]int{}
+	for _, m := range messages("stdout") {
+		got[string(m.ID)]++
+		if m.Result == nil || m.Result.IsError {
+			ts.Fatalf("request %s was answered with an error", m.ID)
+		}
+	}
+	want := 0
+	for _, m := range messages(args[0]) {
+		if m.ID == nil {
+			continue
+		}
+		want++
+		if got[string(m.ID)] != 1 {
+			ts.Fatalf("request %s has %d answers, want 1", m.ID, got[string(m.ID)])
+		}
+	}
+	if want == 0 || len(got) != want {
+		ts.Fatalf("%d requests, but answers to %d", want, len(got))
+	}
+}

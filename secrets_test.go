@@ -1,0 +1,381 @@
+package main
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"heffl-mcp/heffl/sandbox"
+)
+
+// secrets are the keys that must not be seen: one as Heffl may make it, and one with each character
+// that some encoding writes in another way.
+var secrets = map[string]string{
+	"letters": "hk_live_4f9c2ab7d81e6035",
+	"symbols": `hk+"<live>"&4f9c/2ab7=d8%1e\60'35`,
+}
+
+// shapes are the ways in which a key may be written, but for escapes.
+func shapes(key string) []string {
+	return []string{
+		key,
+		base64.RawStdEncoding.EncodeToString([]byte(key)), base64.RawURLEncoding.EncodeToString([]byte(key)),
+		hex.EncodeToString([]byte(key)),
+		url.QueryEscape(key), url.PathEscape(key), url.UserPassword("", key).String()[1:],
+	}
+}
+
+// escapes are those of JSON and Go for what a key can have in it.
+var escapes = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|["\\/])`)
+
+func unescape(text string) string {
+	return escapes.ReplaceAllStringFunc(text, func(e string) string {
+		if len(e) == 2 {
+			return e[1:]
+		}
+		code, _ := strconv.ParseUint(e[2:], 16, 16) // hexadecimal digits
+		return string(rune(code))
+	})
+}
+
+// find looks for a key in a text; the excerpt around it is empty if it is not there. A log may quote an
+// error that quotes an answer, so that the key is escaped several times.
+func find(key, text string) (excerpt string) {
+	for range 4 {
+		for _, shape := range shapes(key) {
+			if i := strings.Index(text, shape); i >= 0 {
+				return text[max(0, i-200):min(len(text), i+len(shape)+100)]
+			}
+		}
+		text = unescape(text)
+	}
+	return ""
+}
+
+// scan fails when a key can be seen in what a program let out.
+func scan(t *testing.T, key, where, text string) {
+	t.Helper()
+	if excerpt := find(key, text); excerpt != "" {
+		t.Errorf("%s shows the key: ...%s...", where, excerpt)
+	}
+}
+
+// A trap is an upstream that fails or misleads in one way. It gets the key with each request.
+type trap func(w http.ResponseWriter, r *http.Request, key string)
+
+// traps are what a call can meet, by the title of its deal: each fault of the sandbox, and answers that
+// have the key in them wherever an answer can have something.
+func traps(t *testing.T) map[string]trap {
+	all := map[string]trap{"no fault": faulty(t, sandbox.Fault{})}
+	for _, kind := range []sandbox.Kind{sandbox.NoFault, sandbox.Drop, sandbox.Hang, sandbox.Error, sandbox.Gateway, sandbox.TooMany, sandbox.Truncate, sandbox.Slow} {
+		for _, when := range []sandbox.Moment{sandbox.Before, sandbox.After} {
+			f := sandbox.Fault{Kind: kind, When: when, HideFor: time.Second}
+			all[f.String()] = faulty(t, f)
+		}
+	}
+	for _, status := range []int{200, 400, 401, 403, 404, 409, 422, 429, 500, 503} {
+		all[fmt.Sprintf("%d: the key is what is wrong", status)] = says(status, "application/json", `{"error":{"code":KEY,"message":KEY,"details":{"issues":[{"field":KEY,"message":KEY},{KEY:KEY}]}}}`)
+		all[fmt.Sprintf("%d: the key is text", status)] = says(status, "text/plain", "your key is RAW")
+		all[fmt.Sprintf("%d: the key is a header", status)] = func(w http.ResponseWriter, _ *http.Request, key string) {
+			for _, name := range []string{"Retry-After", "RateLimit-Reset", "Date", "Location", "Set-Cookie", "Www-Authenticate", "X-Api-Key", "Content-Type"} {
+				w.Header().Set(name, key)
+			}
+			w.WriteHeader(status)
+		}
+	}
+	maps.Copy(all, map[string]trap{
+		"the key is in the deal":        says(200, "application/json", `{"id":"dl_1","title":KEY,"number":[KEY],KEY:KEY,"stage":{KEY:[KEY]}}`),
+		"the key is the id":             says(200, "application/json", `{"id":KEY}`),
+		"the key is escaped":            says(400, "application/json", `{"error":{"message":UNICODE}}`),
+		"the key is escaped in a deal":  says(200, "application/json", `{"id":"dl_1","title":UNICODE}`),
+		"slashes are escaped in a deal": says(200, "application/json", `{"id":"dl_1","title":SLASHES}`),
+		"the key has gaps":              says(400, "application/json", `{"error":{"message":GAPS}}`),
+		"the key is cut":                says(400, "application/json", `{"error":{"message":"`+strings.Repeat("x ", 240)+`RAW"}}`),
+		"the key is a page":             says(502, "text/html", "<p>RAW</p>"),
+		"the key is an address":         says(302, "text/plain", ""),
+		"the key is the status":         writes("HTTP/1.1 RAW\r\n\r\n"),
+		"the key is the reason":         writes("HTTP/1.1 500 RAW\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+		"the key is the protocol":       writes("RAW\r\n\r\n"),
+		"the key is a header line":      writes("HTTP/1.1 200 OK\r\nRAW\r\n\r\n"),
+		"the key is the length":         writes("HTTP/1.1 200 OK\r\nContent-Length: RAW\r\n\r\n"),
+		"the key is the encoding":       writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: RAW\r\n\r\n"),
+		"the key is a chunk":            writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nRAW\r\n"),
+		"the key is a trailer":          writes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nRAW\r\n\r\n"),
+	})
+	return all
+}
+
+// faulty is a sandbox of its own with a fault.
+func faulty(t *testing.T, f sandbox.Fault) trap {
+	f.Wait = time.Millisecond
+	sb := newSandbox(t, sandbox.Options{Fault: func(*http.Request) sandbox.Fault { return f }})
+	return func(w http.ResponseWriter, r *http.Request, _ string) { sb.ServeHTTP(w, r) }
+}
+
+// fill puts the key into an answer: KEY is a JSON string, UNICODE one of escapes alone, SLASHES one as
+// PHP writes it, GAPS one with characters that are not seen, RAW the bytes.
+func fill(pattern, key string) string {
+	quoted, _ := json.Marshal(key) // a string marshals
+	escaped, gaps := `"`, key[:1]
+	for _, c := range key {
+		escaped += fmt.Sprintf(`\u%04x`, c)
+	}
+	for _, c := range key[1:] {
+		gaps += "\u200b" + string(c)
+	}
+	spaced, _ := json.Marshal(gaps)
+	return strings.NewReplacer("KEY", string(quoted), "SLASHES", strings.ReplaceAll(string(quoted), "/", `\/`), "UNICODE", escaped+`"`, "GAPS", string(spaced), "RAW", key).Replace(pattern)
+}
+
+func says(status int, contentType, pattern string) trap {
+	return func(w http.ResponseWriter, _ *http.Request, key string) {
+		w.Header().Set("Content-Type", contentType)
+		if status/100 == 3 {
+			w.Header().Set("Location", "/?key="+url.QueryEscape(key)+"&"+key)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, fill(pattern, key)) // fails when the program has gone, and then its exit tells
+	}
+}
+
+// writes answers with bytes that are no good HTTP.
+func writes(pattern string) trap {
+	return func(w http.ResponseWriter, _ *http.Request, key string) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(conn, fill(pattern, key))
+		conn.Close()
+	}
+}
+
+// A minefield is the upstream with all traps.
+type minefield struct {
+	key   string
+	traps map[string]trap
+
+	mu  sync.Mutex
+	met map[string]bool // traps that a request with the key has reached
+}
+
+func (m *minefield) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(strings.NewReader(string(body)))
+	var deal struct{ Title string }
+	_ = json.Unmarshal(body, &deal) // a look-up has no body, but searches for the title
+	title := cmp.Or(deal.Title, r.URL.Query().Get("search"))
+	key := r.Header.Get("X-Api-Key")
+	m.mu.Lock()
+	m.met[title] = m.met[title] || key == m.key
+	m.mu.Unlock()
+	if trap := m.traps[title]; trap != nil {
+		trap(w, r, key)
+		return
+	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
+// lay makes a minefield and the environment of a program that walks it, with everything logged and
+// little time for what hangs.
+func lay(t *testing.T, key string) (*minefield, []string) {
+	m := &minefield{key: key, traps: traps(t), met: map[string]bool{}}
+	srv := httptest.NewServer(m)
+	t.Cleanup(srv.Close)
+	return m, []string{
+		"HEFFL_API_KEY=" + key, "HEFFL_BASE_URL=" + srv.URL + "/api/v2",
+		"HEFFL_TIMEOUT=1s", "HEFFL_MCP_DEADLINE=2s", "HEFFL_MCP_LOG_LEVEL=debug",
+	}
+}
+
+func (m *minefield) check(t *testing.T) {
+	t.Helper()
+	for name := range m.traps {
+		if !m.met[name] {
+			t.Errorf("trap %q was not met by a request with the key: nothing was tested", name)
+		}
+	}
+}
+
+func deal(t *testing.T, title string) json.RawMessage {
+	t.Helper()
+	b, err := json.Marshal(map[string]string{"title": title, "clientId": "clt_northwind", "pipelineId": "dpl_sales"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestKeyStaysSecret sends a call into each trap, over each way in, and looks for the key in every
+// byte that comes out: results, logs and headers.
+func TestKeyStaysSecret(t *testing.T) {
+	t.Parallel()
+	for name, key := range secrets {
+		t.Run(name+"/stdio", func(t *testing.T) {
+			t.Parallel()
+			m, env := lay(t, key)
+			p := start(t, env)
+			s := &plain{exchange: overLines(p.in, &p.out)}
+			m.walk(t, s)
+			if err := p.in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			p.exit(t, 0)
+			scan(t, key, "standard output", p.out.String())
+			scan(t, key, "the log", p.err.String())
+		})
+		for _, transport := range []string{"http", "sse"} {
+			t.Run(name+"/"+transport, func(t *testing.T) {
+				t.Parallel()
+				m, env := lay(t, key)
+				p, at := serveHTTP(t, env)
+				wire := &recorder{next: at.http.Transport}
+				disconnect := at.http.CloseIdleConnections
+				at.http = &http.Client{Transport: wire}
+				s := new(plain)
+				if transport == "http" {
+					s.overHTTP(at)
+				} else if err := s.overSSE(bounded(t), at); err != nil {
+					t.Fatal(err)
+				}
+				m.walk(t, s)
+				if err := s.close(); err != nil {
+					t.Error(err)
+				}
+				disconnect()
+				p.terminate(t)
+				p.exit(t, 0)
+				scan(t, key, "an answer", wire.seen.String())
+				scan(t, key, "the log", p.err.String())
+				scan(t, key, "standard output", p.out.String())
+			})
+		}
+		t.Run(name+"/call", func(t *testing.T) {
+			t.Parallel()
+			m, env := lay(t, key)
+			for trap := range m.traps {
+				cmd := command(t, env, "call", "create_deal", "-")
+				cmd.Stdin = strings.NewReader(string(deal(t, trap)))
+				out, _ := cmd.CombinedOutput() // how it ends is not the matter here
+				scan(t, key, "call: "+trap, string(out))
+			}
+			m.check(t)
+		})
+	}
+}
+
+// walk calls into all traps at once, and wants an answer from each.
+func (m *minefield) walk(t *testing.T, s *plain) {
+	t.Helper()
+	ctx := bounded(t)
+	var calls sync.WaitGroup
+	for trap := range m.traps {
+		calls.Go(func() {
+			r, err := s.call(ctx, "create_deal", deal(t, trap))
+			if err != nil {
+				t.Errorf("%s: %v", trap, err)
+				return
+			}
+			scan(t, m.key, trap, r.text())
+			scan(t, m.key, trap, string(r.StructuredContent))
+		})
+	}
+	calls.Wait()
+	m.check(t)
+}
+
+// A recorder keeps all that answers say.
+type recorder struct {
+	next http.RoundTripper
+	seen capture
+}
+
+func (rec *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := rec.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	head, err := httputil.DumpResponse(resp, false)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = rec.seen.Write(head)
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(resp.Body, &rec.seen), resp.Body}
+	return resp, nil
+}
+
+// TestBadKeyStaysSecret holds that a key which cannot be used is not shown while saying so, and neither
+// is one that was put where it does not belong.
+func TestBadKeyStaysSecret(t *testing.T) {
+	t.Parallel()
+	for name, key := range secrets {
+		file := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(file, []byte(key+"\n"+key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			what string
+			env  []string
+			args []string
+		}{
+			{"with a blank", []string{"HEFFL_API_KEY=" + key + " " + key}, nil},
+			{"with a line break", []string{"HEFFL_API_KEY=" + key + "\n" + key}, nil},
+			{"with an umlaut", []string{"HEFFL_API_KEY=" + key + "ü"}, nil},
+			{"twice in a file", []string{"HEFFL_API_KEY_FILE=" + file}, nil},
+			{"as a flag", nil, []string{"--api-key=" + key}},
+			{"as a flag of two words", nil, []string{"--api-key", key}},
+			{"as the address", []string{"HEFFL_API_KEY=x", "HEFFL_BASE_URL=" + key}, nil},
+			{"as a user", []string{"HEFFL_API_KEY=x", "HEFFL_BASE_URL=https://" + url.UserPassword(key, key).String() + "@heffl.example/"}, nil},
+			{"in a query", []string{"HEFFL_API_KEY=x", "HEFFL_BASE_URL=https://heffl.example/?key=" + url.QueryEscape(key)}, nil},
+			{"after an unfilled variable", []string{"HEFFL_API_KEY=${KEY}" + key}, nil},
+		} {
+			t.Run(name+"/"+c.what, func(t *testing.T) {
+				t.Parallel()
+				p := start(t, c.env, c.args...)
+				p.exit(t, 2)
+				if p.err.String() == "" {
+					t.Error("nothing is said")
+				}
+				scan(t, key, "standard error", p.err.String())
+				scan(t, key, "standard output", p.out.String())
+			})
+		}
+	}
+}
+
+// TestScan holds that scan would find the key in whatever form.
+func TestScan(t *testing.T) {
+	t.Parallel()
+	const key = `a+"<&>\b/c`
+	for _, text := range []string{
+		`x a+"<&>\b/c y`, `{"k":"a+\"<&>\\b/c"}`, `{"k":"a+\"\u003c\u0026\u003e\\b/c"}`, `msg="k=\"a+\\\"<&>\\\\b/c\""`,
+		"?k=a%2B%22%3C%26%3E%5Cb%2Fc", "x:YSsiPCY+XGIvYw==", "YSsiPCY-XGIvYw", "612b223c263e5c622f63",
+		`{"k":"\u0061\u002B\u0022\u003c&>\\b\/c"}`,
+	} {
+		if find(key, text) == "" {
+			t.Errorf("the key is not seen in %s", text)
+		}
+	}
+}
