@@ -40,11 +40,11 @@ func TestCreateDealConversations(t *testing.T) {
 		default:
 			continue
 		}
-		var request []byte
+		requests := make(chan []byte, 1)
 		answer := fileNamed(archive, name+"/answer")
 		c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
-			request = fmt.Appendf(nil, "%s %s\n%s\n", r.Method, r.URL.Path, body)
+			requests <- fmt.Appendf(nil, "%s %s\n%s\n", r.Method, r.URL.Path, body)
 			writeAnswer(w, answer)
 		}))
 		r := callTool(t, c, "create_deal", string(call.Data))
@@ -56,8 +56,9 @@ func TestCreateDealConversations(t *testing.T) {
 		if len(r.RawStructuredContent) > 0 {
 			reads += fmt.Sprintf("structuredContent: %s\n", r.RawStructuredContent)
 		}
+		close(requests)
 		played.Files = append(played.Files,
-			txtar.File{Name: name + "/request", Data: request},
+			txtar.File{Name: name + "/request", Data: <-requests},
 			txtar.File{Name: name + "/reads", Data: []byte(reads)})
 	}
 	golden(t, file, txtar.Format(ordered(played)))
