@@ -56,9 +56,13 @@ func TestCreateDealConversations(t *testing.T) {
 		if len(r.RawStructuredContent) > 0 {
 			reads += fmt.Sprintf("structuredContent: %s\n", r.RawStructuredContent)
 		}
-		close(requests)
+		var request []byte
+		select {
+		case request = <-requests:
+		default: // nothing was sent
+		}
 		played.Files = append(played.Files,
-			txtar.File{Name: name + "/request", Data: <-requests},
+			txtar.File{Name: name + "/request", Data: request},
 			txtar.File{Name: name + "/reads", Data: []byte(reads)})
 	}
 	golden(t, file, txtar.Format(ordered(played)))
