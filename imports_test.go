@@ -14,12 +14,13 @@ var house = map[string]struct {
 	imports []string // of this module
 	without []string // import path prefixes that must not be linked, directly or not
 }{
-	"heffl":         {"a client that one imports without having heard of MCP", nil, []string{"github.com/"}},
+	"heffl":         {"a client that one imports without having heard of MCP", nil, []string{"github.com/mark3labs", "database/sql"}},
 	"heffl/sandbox": {"stands in for Heffl, so it must not share the client's mistakes", nil, []string{"github.com/"}},
 	"schema":        {"reads like a library that has never seen a network", nil, []string{"net/http", "github.com/mark3labs"}},
-	"tools":         {"knows what a model may do, and not how it is reached", []string{"heffl", "schema"}, nil},
+	"journal":       {"does any write exactly once, and knows neither Heffl nor MCP", nil, []string{"github.com/mark3labs", "heffl-mcp/"}},
+	"tools":         {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "schema"}, nil},
 	"serve":         {"knows how it is reached, and not what can be done", nil, nil},
-	"":              {"wires", []string{"heffl", "heffl/sandbox", "tools", "serve"}, []string{"github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing"}},
+	"":              {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing"}},
 }
 
 const module = "heffl-mcp"
