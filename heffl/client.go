@@ -46,6 +46,7 @@ type Client struct {
 	UserAgent   string        // empty: DefaultUserAgent
 	Timeout     time.Duration // one request, from connecting to the last byte of the answer; zero: DefaultTimeout
 	MaxResponse int64         // bytes in the body of an answer, after decompression; zero: DefaultMaxResponse
+	Budget      *Budget       // spaces requests to fit Heffl's rate limit; shared by all clients with the same key; nil: nothing is held back
 
 	// HTTP carries the requests; nil means a client shared by the whole process, with the proxy of
 	// the environment. Its Transport and Timeout count. Its Jar and CheckRedirect do not: no
@@ -100,10 +101,13 @@ func (c *Client) do(ctx context.Context, method, path string, body json.RawMessa
 
 	// RoundTrip instead of http.Client.Do: there is no redirect to suppress, so even one with a
 	// malformed Location is the plain 3xx that it is.
+	c.Budget.begin()
 	resp, err := c.transport().RoundTrip(req)
 	if err != nil {
+		c.Budget.end(0, nil)
 		return nil, &ConnError{Method: method, Path: name, Sent: out.seal(), Err: c.redactError(withContext(ctx, err))}
 	}
+	c.Budget.end(resp.StatusCode, resp.Header)
 	defer resp.Body.Close()
 	data, err := c.readBody(resp)
 	if resp.StatusCode/100 != 2 {
@@ -121,7 +125,7 @@ func (c *Client) create(ctx context.Context, path string, body json.RawMessage) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := objectID(r.Body); err != nil {
+	if _, _, err := identify(r.Body); err != nil {
 		return nil, c.newBodyError(http.MethodPost, path, r.Status, r.Header, r.Body, err)
 	}
 	return r, nil

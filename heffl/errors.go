@@ -140,7 +140,8 @@ func (e Effect) String() string {
 // EffectOf tells what a request has done that ended with err; nil is success.
 //
 // A 3xx or 4xx is a refusal, whatever it asks the client to do next: this includes 408 (the
-// request did not arrive whole), 425 and 429. A 5xx can come after the work as well as before.
+// request did not arrive whole), 425 and 429. A 5xx can come after the work as well as before; a 504,
+// or the 52x of a proxy that lost the server, says only that somebody on the way waits no longer.
 // Of an error that is not from this package nothing is known, so it is EffectPending.
 func EffectOf(err error) Effect {
 	if err == nil {
@@ -149,6 +150,9 @@ func EffectOf(err error) Effect {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if isRead(e.Method) || e.Status >= 300 && e.Status < 500 {
 			return EffectNone
+		}
+		if e.Status == http.StatusGatewayTimeout || e.Status >= 520 && e.Status < 530 {
+			return EffectPending
 		}
 		return EffectUnknown
 	}
@@ -254,6 +258,9 @@ func (c *Client) line(s string, limit int) string {
 // secret, and taking it out would only garble words.
 const minSecret = 8
 
+// Redact takes the key out of a text, in whatever form it stands there.
+func (c *Client) Redact(s string) string { return c.redact(s) }
+
 func (c *Client) redact(s string) string {
 	for _, form := range c.keyForms() {
 		s = strings.ReplaceAll(s, form, redacted)
@@ -346,30 +353,42 @@ func (c *Client) newBodyError(method, path string, status int, h http.Header, bo
 }
 
 // wait is how long an answer asks to wait: Retry-After, in seconds or as a date, or else
-// RateLimit-Reset. Heffl's reference gives the latter no unit: a small number is taken as seconds
-// from now (as in the IETF RateLimit draft), a large one as a Unix time in seconds or
-// milliseconds. A time is compared with the server's own clock, or now if it does not show it.
+// RateLimit-Reset. A time is compared with the server's own clock, or now if it does not show it.
 func wait(h http.Header, now time.Time) time.Duration {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
 	after := h.Get("Retry-After")
 	if n, ok := number(after); ok {
 		return seconds(n)
 	}
 	if at, err := http.ParseTime(after); err == nil {
-		return min(max(at.Sub(now), 0), maxWait)
+		return min(max(at.Sub(serverTime(h, now)), 0), maxWait)
 	}
+	d, _ := resetIn(h, now)
+	return d
+}
+
+// resetIn is how long RateLimit-Reset says that the window lasts. Heffl's reference gives it no
+// unit: a small number is taken as seconds from now (as in the IETF RateLimit draft), a large one
+// as a Unix time in seconds or milliseconds.
+func resetIn(h http.Header, now time.Time) (d time.Duration, ok bool) {
 	n, ok := number(h.Get("RateLimit-Reset"))
+	unix := float64(serverTime(h, now).UnixMilli())
 	switch {
 	case !ok:
-		return 0
+		return 0, false
 	case n < 1e9: // as a Unix time: before 2001-09-09
-		return seconds(n)
+		return seconds(n), true
 	case n < 1e11: // as a Unix time in milliseconds: before 1973-03-03
-		return seconds(n - float64(now.UnixMilli())/1e3)
+		return seconds(n - unix/1e3), true
 	}
-	return seconds((n - float64(now.UnixMilli())) / 1e3)
+	return seconds((n - unix) / 1e3), true
+}
+
+// serverTime is the answer's Date, or now where it has none.
+func serverTime(h http.Header, now time.Time) time.Time {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		return date
+	}
+	return now
 }
 
 // number reads a decimal number without sign or exponent; one too large for a float64 is +Inf.

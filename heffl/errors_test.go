@@ -139,7 +139,7 @@ func TestEffectOf(t *testing.T) {
 		{status(101), EffectUnknown}, {status(302), EffectNone},
 		{status(400), EffectNone}, {status(401), EffectNone}, {status(403), EffectNone}, {status(404), EffectNone},
 		{status(408), EffectNone}, {status(409), EffectNone}, {status(425), EffectNone}, {status(429), EffectNone},
-		{status(500), EffectUnknown}, {status(502), EffectUnknown}, {status(503), EffectUnknown}, {status(504), EffectUnknown}, {status(999), EffectUnknown},
+		{status(500), EffectUnknown}, {status(502), EffectUnknown}, {status(503), EffectUnknown}, {status(504), EffectPending}, {status(524), EffectPending}, {status(999), EffectUnknown},
 		{&Error{Method: "GET", Status: 500}, EffectNone},
 		{&BodyError{Method: "POST", Status: 200, Err: ErrNoID}, EffectDone},
 		{&BodyError{Method: "GET", Status: 200, Err: ErrNotJSON}, EffectNone},
@@ -390,7 +390,7 @@ func FuzzErrorBody(f *testing.F) {
 		if s := everything(e); strings.Contains(s, testKey) {
 			t.Errorf("the key is in %s", s)
 		}
-		if got := EffectOf(e); got != EffectNone && got != EffectUnknown {
+		if got := EffectOf(e); got != EffectNone && got != EffectUnknown && got != EffectPending {
 			t.Errorf("effect of %v = %v", e, got)
 		}
 	})
