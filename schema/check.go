@@ -50,7 +50,7 @@ func (f Fault) Error() string {
 // json.Number) with every fault that it has, in the order of their paths. The document is of use
 // only where there is none.
 func (s *Schema) Check(raw []byte) (any, []Fault) {
-	v, faults := decode(raw)
+	v, faults := decode(raw, s.use)
 	if len(faults) > 0 && (v == nil || slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == "" })) {
 		return v, faults // there is no whole document to say more about
 	}
@@ -59,8 +59,33 @@ func (s *Schema) Check(raw []byte) (any, []Fault) {
 		w.walk(broken)
 		faults = append(faults, w.faults...)
 	}
-	slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(faults, func(a, b Fault) int { return comparePaths(a.Path, b.Path) })
 	return v, faults
+}
+
+// comparePaths orders paths as text, but lines[2] before lines[10].
+func comparePaths(a, b string) int {
+	for a != "" && b != "" {
+		i, j := digits(a), digits(b)
+		if i > 0 && j > 0 && i != j {
+			return i - j // no index has a leading zero: the longer is the greater
+		}
+		i, j = max(i, 1), max(j, 1)
+		if c := strings.Compare(a[:i], b[:j]); c != 0 {
+			return c
+		}
+		a, b = a[i:], b[j:]
+	}
+	return len(a) - len(b)
+}
+
+// digits is how many digits s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
+
+// In reports whether the fault is at or below a member of the document's root.
+func (f Fault) In(member string) bool {
+	rest, ok := strings.CutPrefix(f.Path, join("", member))
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // wording turns the validator's tree into faults. The validator's own sentences group digits, go
@@ -80,6 +105,8 @@ func (w *wording) walk(e *validator.ValidationError) {
 		}
 	case *kind.AdditionalProperties:
 		w.faults = append(w.faults, unknown(node, path, k.Properties)...)
+	case *kind.AnyOf:
+		w.faults = append(w.faults, Fault{Path: path, Keyword: "anyOf", Got: shorten(value), Want: alternatives})
 	default:
 		if len(e.Causes) > 0 {
 			for _, c := range e.Causes {

@@ -24,8 +24,13 @@ const (
 // decode reads one JSON document into the form that the validator takes, numbers as json.Number
 // with the digits they came with. What encoding/json lets pass or repairs in silence is a fault:
 // a key twice in one object (the last would win), trailing data, invalid Unicode, endless depth.
-func decode(raw []byte) (any, []Fault) {
-	d := decoder{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))}
+//
+// An answer is read with more patience than a question: it is what it is, and larger.
+func decode(raw []byte, use Use) (any, []Fault) {
+	d := decoder{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true)), limit: maxValues, depth: maxDepth}
+	if use == Output {
+		d.limit, d.depth = 100*maxValues, 100*maxDepth
+	}
 	v, err := d.value()
 	if err == nil {
 		if _, end := d.ReadToken(); !errors.Is(end, io.EOF) {
@@ -45,7 +50,9 @@ var errStop = errors.New("stop")
 
 type decoder struct {
 	*jsontext.Decoder
-	values int
+	values int // read so far
+	limit  int // of values
+	depth  int
 	faults []Fault
 }
 
@@ -54,8 +61,8 @@ func (d *decoder) fault(path, got, want string) {
 }
 
 func (d *decoder) value() (any, error) {
-	if d.values++; d.values > maxValues {
-		d.fault("", fmt.Sprintf("more than %d values", maxValues), "far fewer")
+	if d.values++; d.values > d.limit {
+		d.fault("", fmt.Sprintf("more than %d values", d.limit), "far fewer")
 		return nil, errStop
 	}
 	t, err := d.ReadToken()
@@ -117,10 +124,10 @@ func (d *decoder) array() (any, error) {
 }
 
 func (d *decoder) deep() error {
-	if d.StackDepth() <= maxDepth {
+	if d.StackDepth() <= d.depth {
 		return nil
 	}
-	d.fault("", fmt.Sprintf("nested more than %d deep", maxDepth), "values as the schema says")
+	d.fault("", fmt.Sprintf("nested more than %d deep", d.depth), "values as the schema says")
 	return errStop
 }
 
@@ -129,13 +136,26 @@ func (d *decoder) number(s string) json.Number {
 		d.fault(d.path(), fmt.Sprintf("a number of %d characters", len(s)), fmt.Sprintf("at most %d", maxNumber))
 		return "0"
 	}
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		if e, err := strconv.Atoi(s[i+1:]); err != nil || e > maxExponent || e < -maxExponent {
-			d.fault(d.path(), s+" is out of range", fmt.Sprintf("a number with an exponent within ±%d", maxExponent))
-			return "0"
-		}
+	if !inRange(s) {
+		d.fault(d.path(), s+" is out of range", fmt.Sprintf("a number between -1e%d and 1e%d", maxExponent, maxExponent))
+		return "0"
 	}
 	return json.Number(s)
+}
+
+// inRange reports whether a number has an exponent that big.Rat takes at once, and is one that
+// other programs read: beyond a float64 it is infinite to them.
+func inRange(s string) bool {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return false
+	}
+	i := strings.IndexAny(s, "eE")
+	if i < 0 || f != 0 {
+		return true
+	}
+	e, err := strconv.Atoi(s[i+1:]) // what vanishes in a float64 may still be dear to write out
+	return err == nil && e >= -maxExponent
 }
 
 // path is where the decoder stands, written as Fault.Path is.

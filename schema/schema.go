@@ -12,12 +12,15 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/invopop/jsonschema"
@@ -37,6 +40,7 @@ const (
 // A Schema is a Go struct as JSON Schema: advertised, compiled, ready to check. It is made once,
 // at start, and is safe for concurrent use.
 type Schema struct {
+	use       Use
 	published json.RawMessage
 	root      *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
 	compiled  *validator.Schema
@@ -47,6 +51,7 @@ type Schema struct {
 //
 //	jsonschema_extras:"x-aka=amount value"   names that people use for it; named when a key is unknown
 //	jsonschema_extras:"x-nullable=true"      null is allowed
+//	jsonschema_extras:"x-form=three letters" what a string must look like, in words, where pattern says it in signs
 //	keys:"^cf_"                              on a `json:",embed" jsonschema:"-"` map: keys that it takes
 //
 // json.Number stands for a number whose digits are kept. A type whose schema does not compile is
@@ -57,6 +62,12 @@ func For[T any](use Use) (*Schema, error) {
 	if use == Output {
 		open(root)
 	}
+	for n := range nodes(root) { // a list's words are said of its items too
+		if n.Items != nil && n.Items.Type != "object" {
+			n.Items.Extras = n.Extras
+			n.Items.Description = cmp.Or(n.Items.Description, n.Description)
+		}
+	}
 	published, err := json.Marshal(portable(reflectType(t), use))
 	if err != nil {
 		return nil, fmt.Errorf("schema of %s: %w", t, err)
@@ -65,7 +76,7 @@ func For[T any](use Use) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema of %s: %w", t, err)
 	}
-	return &Schema{published: published, root: root, compiled: compiled}, nil
+	return &Schema{use: use, published: published, root: root, compiled: compiled}, nil
 }
 
 // JSON is the schema in the form that clients take: one type a node, no references, no root
@@ -74,10 +85,10 @@ func For[T any](use Use) (*Schema, error) {
 func (s *Schema) JSON() json.RawMessage { return s.published }
 
 // Decode fills the struct that the schema was made of from JSON that Check found no fault in.
-func (s *Schema) Decode(raw []byte, into any) error { return jsonv2.Unmarshal(raw, into, digits) }
+func (s *Schema) Decode(raw []byte, into any) error { return jsonv2.Unmarshal(raw, into, exactNumbers) }
 
-// digits fills a json.Number with a number's own digits; left alone it would take only strings.
-var digits = jsonv2.WithUnmarshalers(jsonv2.UnmarshalFunc(func(raw []byte, n *json.Number) error {
+// exactNumbers fills a json.Number with a number's own digits; left alone it would take only strings.
+var exactNumbers = jsonv2.WithUnmarshalers(jsonv2.UnmarshalFunc(func(raw []byte, n *json.Number) error {
 	*n = json.Number(raw)
 	return nil
 }))
@@ -148,12 +159,15 @@ func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 			n.Extras = map[string]any{"type": []string{n.Type, "null"}}
 			n.Type = ""
 		}
-	}
-	for _, any := range s.PatternProperties {
-		*any = jsonschema.Schema{} // what a key's value may be is for those who know the key
+		if n.Pattern == anyVisible {
+			n.Pattern = `[^\s\p{Z}\p{C}]` // Go's \S knows ASCII only
+		}
 	}
 	return s
 }
+
+// anyVisible is the pattern of a string that is not blank, as every client's engine reads it.
+const anyVisible = `\S`
 
 func nullable(s *jsonschema.Schema) bool { return s.Extras["x-nullable"] == true }
 
@@ -201,10 +215,24 @@ func compile(s *jsonschema.Schema) (*validator.Schema, error) {
 	c := validator.NewCompiler()
 	c.DefaultDraft(validator.Draft2020)
 	c.AssertFormat()
+	c.RegisterFormat(&validator.Format{Name: "date-time", Validate: dateTime})
 	c.UseLoader(validator.SchemeURLLoader{}) // nothing is fetched, from a file or a network
 	const url = "mem:///schema.json"
 	if err := c.AddResource(url, doc); err != nil {
 		return nil, err
 	}
 	return c.Compile(url)
+}
+
+// dateTime is RFC 3339 as everybody reads it: the validator's own lets leap seconds, lower-case
+// letters and the year 0 pass, which common parsers refuse.
+func dateTime(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err != nil || t.Year() == 0 || strings.Contains(s, ",") {
+		return errors.New("not RFC 3339")
+	}
+	return nil
 }

@@ -22,6 +22,7 @@ type order struct {
 	Paid   *bool                     `json:"paid,omitempty"`
 	Shelf  *string                   `json:"shelf,omitempty" jsonschema:"pattern=^s_" jsonschema_extras:"x-nullable=true"`
 	Code   string                    `json:"code,omitempty" jsonschema:"minLength=2,maxLength=4"`
+	Owners []string                  `json:"owners,omitempty" jsonschema:"pattern=^u_" jsonschema_extras:"x-form=an ID that begins with u_" jsonschema_description:"Who packs it"`
 	Tags   []string                  `json:"tags,omitempty" jsonschema:"minItems=1,maxItems=3,pattern=^t_"`
 	Lines  []line                    `json:"lines,omitempty"`
 	Custom map[string]jsontext.Value `json:",embed" jsonschema:"-" keys:"^cf_"`
@@ -61,7 +62,7 @@ func TestJSONIsPortable(t *testing.T) {
 		if diff := cmp.Diff([]string{"title"}, root.Required); root.Type != "object" || diff != "" {
 			t.Errorf("use %d: type %q, required (-want +got):\n%s", use, root.Type, diff)
 		}
-		if _, ok := root.PatternProperties["^cf_"]; !ok || len(root.Properties) != 10 {
+		if _, ok := root.PatternProperties["^cf_"]; !ok || len(root.Properties) != 11 {
 			t.Errorf("use %d: %d properties, patterns %v", use, len(root.Properties), root.PatternProperties)
 		}
 		for _, word := range []string{"$ref", "$defs", "$schema", "$id", "x-aka", "x-nullable", `"type":[`, ":true"} {
@@ -90,7 +91,7 @@ func TestCheckAccepts(t *testing.T) {
 		`{"title":"a","shelf":null}`,
 		`{"title":"a","shelf":"s_1","total":0,"rate":1e-300,"kind":"BULK","due":"2026-06-30T00:00:00+04:00","paid":false}`,
 		`{"title":"a","total":999999.99999999999999999999999999999999999999}`,
-		`{"title":"مرحبا 👋 \u0000","cf_a":{"b":[1,null]},"cf_b":null,"cf_":[]}`,
+		`{"title":"مرحبا 👋 \u0000","cf_a":["b",1],"cf_b":null,"cf_":[],"cf_c":true}`,
 		`{"title":"a","lines":[],"tags":["t_1","t_1"],"code":"日本語字"}`,
 		`{"title":"a","lines":[{"name":"","quantity":0}]}`,
 		` {"title" : "a"} `,
@@ -109,7 +110,7 @@ func TestCheckAccepts(t *testing.T) {
 func TestCheckNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	s := input(t)
-	names := "title, total, rate, kind, due, paid, shelf, code, tags, lines, cf_*"
+	names := "title, total, rate, kind, due, paid, shelf, code, owners, tags, lines, cf_*"
 	for _, tt := range []struct {
 		raw  string
 		want []string
@@ -124,6 +125,16 @@ func TestCheckNamesEveryFault(t *testing.T) {
 		{`{"title":"a","total":"5"}`, []string{`total: got "5"; give a JSON number`}},
 		{`{"title":"a","kind":"bulk"}`, []string{`kind: got "bulk"; give one of BULK, RETAIL`}},
 		{`{"title":"a","due":"2026-06-30"}`, []string{`due: got "2026-06-30"; give an RFC 3339 date-time such as 2026-06-30T00:00:00Z`}},
+		{`{"title":"a","due":"2026-06-30t00:00:00z"}`, []string{`due: got "2026-06-30t00:00:00z"; give an RFC 3339 date-time such as 2026-06-30T00:00:00Z`}},
+		{`{"title":"a","due":"2026-06-30T23:59:60Z"}`, []string{`due: got "2026-06-30T23:59:60Z"; give an RFC 3339 date-time such as 2026-06-30T00:00:00Z`}},
+		{`{"title":"a","due":"0000-01-01T00:00:00Z"}`, []string{`due: got "0000-01-01T00:00:00Z"; give an RFC 3339 date-time such as 2026-06-30T00:00:00Z`}},
+		{`{"title":"\u00a0\u3000\u200b"}`, []string{"title: got \"\u00a0\u3000\\u200b\"" + `; give a non-empty string (What is ordered)`}},
+		{`{"title":"a","owners":["u_1","Sara"]}`, []string{`owners[1]: got "Sara"; give an ID that begins with u_ (Who packs it)`}},
+		{`{"title":"a","cf_a":{"b":1},"cf_b":[[1]],"CF_Region":1}`, []string{
+			`CF_Region: unknown property; did you mean cf_region?`,
+			`cf_a: got an object; give a string, a number, true, false, null, or a list of strings or numbers`,
+			`cf_b: got an array of 1; give a string, a number, true, false, null, or a list of strings or numbers`,
+		}},
 		{`{"title":"a","paid":"yes"}`, []string{`paid: got "yes"; give true or false`}},
 		{`{"title":"a","shelf":5}`, []string{`shelf: got 5; give a non-empty string or null`}},
 		{`{"title":"a","code":"a"}`, []string{`code: got "a"; give at least 2 characters`}},
@@ -156,9 +167,10 @@ func TestCheckNamesEveryFault(t *testing.T) {
 			`lines[0].name: given twice; give it once`,
 			`x: unknown property; allowed are ` + names,
 		}},
-		{`{"title":"a","total":1e309}`, []string{`total: 1e309 is out of range; give a number with an exponent within ±308`}},
-		{`{"title":"a","total":1e-1000001}`, []string{`total: 1e-1000001 is out of range; give a number with an exponent within ±308`}},
-		{`{"title":"a","total":1e99999999999999999999}`, []string{`total: 1e99999999999999999999 is out of range; give a number with an exponent within ±308`}},
+		{`{"title":"a","total":1e309}`, []string{`total: 1e309 is out of range; give a number between -1e308 and 1e308`}},
+		{`{"title":"a","total":99e308}`, []string{`total: 99e308 is out of range; give a number between -1e308 and 1e308`}},
+		{`{"title":"a","total":1e-1000001}`, []string{`total: 1e-1000001 is out of range; give a number between -1e308 and 1e308`}},
+		{`{"title":"a","total":1e99999999999999999999}`, []string{`total: 1e99999999999999999999 is out of range; give a number between -1e308 and 1e308`}},
 		{`{"title":"a","cf_n":[0,` + strings.Repeat("9", 65) + `]}`, []string{`cf_n[1]: a number of 65 characters; give at most 64`}},
 		{`{"title":"a"} {}`, []string{`trailing data; give one JSON value and nothing after it`}},
 		{`{"title":"a"`, []string{`not valid JSON, it ends too early; give one JSON object in valid UTF-8`}},
@@ -176,6 +188,22 @@ func TestCheckNamesEveryFault(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("Check(%.80s) (-want +got):\n%s", tt.raw, diff)
 		}
+	}
+}
+
+// TestFaultsAreInOrder holds that a long list reads from its first item on.
+func TestFaultsAreInOrder(t *testing.T) {
+	t.Parallel()
+	_, faults := input(t).Check([]byte(`{"title":"a","tags":["t_"],"lines":[` + strings.Repeat(`{"name":"a","quantity":1},`, 2) + `{"name":"a"},` + strings.Repeat(`{"name":"a","quantity":1},`, 8) + `{"name":"a"}]}`))
+	var got []string
+	for _, f := range faults {
+		got = append(got, f.Path)
+		if !f.In("lines") || f.In("line") || f.In("tags") {
+			t.Errorf("%s: In(lines) = %t, In(line) = %t", f.Path, f.In("lines"), f.In("line"))
+		}
+	}
+	if diff := cmp.Diff([]string{"lines[2].quantity", "lines[11].quantity"}, got); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
 	}
 }
 

@@ -43,6 +43,9 @@ func allowed(e *validator.ValidationError, node *jsonschema.Schema) string {
 	return describe(node)
 }
 
+// alternatives are what anyScalarOrList lets through, in words.
+const alternatives = "a string, a number, true, false, null, or a list of strings or numbers"
+
 // describe says in words what a property takes: its kind, then what its description says.
 func describe(s *jsonschema.Schema) string {
 	if s == nil {
@@ -59,7 +62,10 @@ func describe(s *jsonschema.Schema) string {
 }
 
 func kindOf(s *jsonschema.Schema) string {
+	form, _ := s.Extras["x-form"].(string)
 	switch {
+	case form != "" && s.Type == "string":
+		return form
 	case len(s.Enum) > 0:
 		return "one of " + list(s.Enum)
 	case s.Format == "date-time":
@@ -134,6 +140,12 @@ func meant(node *jsonschema.Schema, name string) string {
 		aka, _ := s.Extras["x-aka"].(string)
 		if folded == fold(known) || slices.ContainsFunc(strings.Fields(aka), func(a string) bool { return folded == fold(a) }) {
 			return known
+		}
+	}
+	for pattern := range node.PatternProperties {
+		prefix := strings.TrimPrefix(pattern, "^")
+		if n := len(prefix); len(name) > n && strings.EqualFold(name[:n], prefix) {
+			return prefix + strings.ToLower(name[n:])
 		}
 	}
 	best, guess := 3, ""
