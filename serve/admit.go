@@ -96,7 +96,7 @@ func (s *site) message(w http.ResponseWriter, r *http.Request) (env envelope, bo
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
 	if err == nil {
-		err = control.SetReadDeadline(time.Time{}) // from here on only a disconnect ends the request
+		err = control.SetReadDeadline(time.Time{}) // the answer may take longer
 		if errors.Is(err, http.ErrNotSupported) {
 			err = nil
 		}
@@ -110,7 +110,7 @@ func (s *site) message(w http.ResponseWriter, r *http.Request) (env envelope, bo
 		refuse(w, http.StatusBadRequest, fault{nil, mcp.PARSE_ERROR, "the body did not arrive in full"})
 		return env, nil, false
 	}
-	env, bad := parse(body)
+	env, body, bad := read(body)
 	if bad != nil {
 		refuse(w, http.StatusBadRequest, *bad)
 		return env, nil, false

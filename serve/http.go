@@ -24,7 +24,8 @@ import (
 // 2025-03-26; HTTP+SSE at /sse and /message for clients of 2024-11-05; and GET /healthz.
 //
 // It refuses (403, 404, 405, 413, 415, 503) before anything is handed to mcp-go, with a JSON-RPC error that has no
-// id. A handler finds values that middleware put into the request's context in its own.
+// id. A handler finds values that middleware put into the request's context in its own; the end of that context
+// (a lost connection) it sees in calls of 2026-07-28 alone, where it is how a client cancels.
 type HTTP struct {
 	MCP *server.MCPServer
 	Log *slog.Logger // nil: nothing is logged
@@ -46,6 +47,7 @@ const (
 	bodyTimeout   = 30 * time.Second // for its body
 	writeTimeout  = 30 * time.Second // for a client to take one write; a stream as a whole has no limit
 	idleTimeout   = 2 * time.Minute  // between two requests on a connection
+	keepAlive     = 25 * time.Second // of silence on a stream of events; many a proxy ends one after 60 s
 	maxHeader     = 64 << 10         // bytes
 	retryAfter    = "1"              // seconds, in a 503
 )
@@ -135,7 +137,7 @@ type site struct {
 
 	stopping context.Context // done when open streams are to end
 	close    context.CancelFunc
-	cutting  context.Context // done when calls of SSE clients have had their time
+	cutting  context.Context // done when calls have had their time
 	cut      context.CancelFunc
 
 	mu    sync.Mutex
@@ -178,14 +180,15 @@ func (h *HTTP) site() *site {
 
 // ServeHTTP lets a request in, or says why not.
 func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w := &timedWriter{ResponseWriter: rw, control: http.NewResponseController(rw)}
+	w := newTimedWriter(rw)
+	defer w.end()
 	defer func() {
 		if v := recover(); v != nil {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			s.log.Error("panic while answering", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-			if !w.begun {
+			if !w.hasBegun() {
 				refuse(w, http.StatusInternalServerError, fault{nil, mcp.INTERNAL_ERROR, internalError})
 			}
 		}
@@ -208,38 +211,6 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		route.serve(w, r)
 	}
 }
-
-// timedWriter gives every write its own deadline, so that a client that stops reading holds nothing for long.
-type timedWriter struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	begun   bool
-}
-
-func (w *timedWriter) begin() {
-	w.begun = true
-	// Not every ResponseWriter of a test has deadlines.
-	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout))
-}
-
-func (w *timedWriter) WriteHeader(status int) {
-	w.begin()
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *timedWriter) Write(p []byte) (int, error) {
-	w.begin()
-	return w.ResponseWriter.Write(p)
-}
-
-func (w *timedWriter) FlushError() error {
-	w.begin()
-	return w.control.Flush()
-}
-
-func (w *timedWriter) Flush() { _ = w.FlushError() }
-
-func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func invalid(message string) fault { return fault{nil, mcp.INVALID_REQUEST, message} }
 

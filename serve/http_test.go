@@ -259,22 +259,73 @@ func TestHTTPClientsShareNothing(t *testing.T) {
 	}
 }
 
-func TestHTTPDisconnectCancels(t *testing.T) {
+// A lost connection cancels a call since 2026-07-28, and not before.
+func TestHTTPDisconnect(t *testing.T) {
 	t.Parallel()
-	toy := newToy()
-	w := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer})
-	ctx, hangUp := context.WithCancel(t.Context())
-	go func() {
-		r, _ := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/mcp", strings.NewReader(call(`1`, "slow", `{"tag":"x"}`)))
-		r.Header.Set("Content-Type", "application/json")
-		if resp, err := w.client.Do(r); err == nil {
-			resp.Body.Close()
+	slow := raw(`1`, `{"name":"slow","arguments":{"tag":"x"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}`)
+	for _, test := range []struct {
+		name, body string
+		headers    []string
+		cancelled  bool
+	}{
+		{"no revision", call(`1`, "slow", `{"tag":"x"}`), nil, false},
+		{legacy, call(`1`, "slow", `{"tag":"x"}`), []string{"Mcp-Protocol-Version", legacy}, false},
+		{modern, slow, []string{"Mcp-Protocol-Version", modern, "Mcp-Method", "tools/call", "Mcp-Name", "slow"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				toy := newToy()
+				ctx, stop := context.WithCancel(t.Context())
+				w, _, end := start(t, ctx, &serve.HTTP{MCP: toy.MCPServer})
+				calling, hangUp := context.WithCancel(t.Context())
+				go func() {
+					r, _ := http.NewRequestWithContext(calling, http.MethodPost, w.url+"/mcp", strings.NewReader(test.body))
+					r.Header.Set("Content-Type", "application/json")
+					for pair := range slices.Chunk(test.headers, 2) {
+						r.Header.Set(pair[0], pair[1])
+					}
+					if resp, err := w.client.Do(r); err == nil {
+						t.Errorf("POST /mcp = %s, want a call that goes on", resp.Status)
+						resp.Body.Close()
+					}
+				}()
+				toy.wantStarted(t, "x")
+				hangUp()
+				synctest.Wait()
+				if got := len(toy.stopped) > 0; got != test.cancelled {
+					t.Errorf("cancelled = %v, want %v", got, test.cancelled)
+				}
+				close(toy.release)
+				stop()
+				if err := <-end; err != nil {
+					t.Errorf("Serve = %v, want nil", err)
+				}
+			})
+		})
+	}
+}
+
+func TestHTTPRefusesUnknownRevisions(t *testing.T) {
+	t.Parallel()
+	w := serveHTTP(t, &serve.HTTP{MCP: newToy().MCPServer})
+	const all = "2026-07-28, 2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05"
+	for _, test := range []struct {
+		revision, body string
+		status         int
+		want           []string
+	}{
+		{"1999-01-01", add(`7`, 1, 2), 400, []string{`7: error -32600 MCP-Protocol-Version "1999-01-01" is not supported; there are ` + all}},
+		{"1", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, 400, []string{`null: error -32600 MCP-Protocol-Version "1" is not supported; there are ` + all}},
+		{"1999-01-01", initialize, 200, []string{`"init": result`}},
+		{"2025-03-26", add(`7`, 1, 2), 200, []string{"7: 3"}},
+	} {
+		resp := w.do(t.Context(), "POST", "/mcp", strings.NewReader(test.body), "Mcp-Protocol-Version", test.revision)
+		got := slices.Collect(messages(t, resp))
+		resp.Body.Close()
+		if resp.StatusCode != test.status || !slices.Equal(got, test.want) {
+			t.Errorf("POST %s in %s = %s %q, want %d %q", test.body, test.revision, resp.Status, got, test.status, test.want)
 		}
-	}()
-	toy.wantStarted(t, "x")
-	hangUp()
-	if got := receive(t, toy.stopped); got != "x" {
-		t.Errorf("stopped %q, want x", got)
 	}
 }
 
@@ -692,6 +743,93 @@ func TestHTTPStreamsStayOpen(t *testing.T) {
 			t.Errorf("Serve = %v", err)
 		}
 	})
+}
+
+// streams are the requests whose answers stay open.
+var streams = []struct {
+	name, method, path, body string
+	headers                  []string
+}{
+	{"GET /sse", "GET", "/sse", "", nil},
+	{"subscriptions/listen", "POST", "/mcp", listen(`1`, toolsChanged), modernHeaders},
+	{"a call that has told of its progress", "POST", "/mcp", call(`1`, "progress", `{"steps":1,"wait":true}`), nil},
+}
+
+func TestHTTPKeepsSilentStreamsAlive(t *testing.T) {
+	t.Parallel()
+	for _, test := range streams {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				toy := newToy()
+				ctx, stop := context.WithCancel(t.Context())
+				w, _, end := start(t, ctx, &serve.HTTP{MCP: toy.MCPServer})
+				begin := time.Now()
+				resp := w.do(t.Context(), test.method, test.path, strings.NewReader(test.body), test.headers...)
+				var got []string
+				for lines := bufio.NewScanner(resp.Body); len(got) < 3 && lines.Scan(); {
+					if strings.HasPrefix(lines.Text(), ":") {
+						got = append(got, fmt.Sprint(lines.Text(), " after ", time.Since(begin)))
+					}
+				}
+				want := []string{": keep-alive after 25s", ": keep-alive after 50s", ": keep-alive after 1m15s"}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("comments (-want +got):\n%s", diff)
+				}
+				resp.Body.Close()
+				close(toy.release)
+				stop()
+				if err := <-end; err != nil {
+					t.Errorf("Serve = %v, want nil", err)
+				}
+			})
+		})
+	}
+}
+
+// A client that neither reads nor hangs up is found out, and gives its place free.
+func TestHTTPVanishedClients(t *testing.T) {
+	t.Parallel()
+	for _, test := range streams[:2] {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				w, ln, end := start(t, ctx, &serve.HTTP{MCP: newToy().MCPServer, MaxStreams: 1})
+				c, err := ln.dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := http.NewRequestWithContext(ctx, test.method, w.url+test.path, strings.NewReader(test.body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Content-Type", "application/json")
+				for pair := range slices.Chunk(test.headers, 2) {
+					r.Header.Set(pair[0], pair[1])
+				}
+				if err := r.Write(c); err != nil {
+					t.Fatal(err)
+				}
+				lines := bufio.NewScanner(c)
+				for lines.Scan() && !strings.HasPrefix(lines.Text(), "data: ") {
+				}
+				time.Sleep(25*time.Second + 29*time.Second)
+				if status, _ := w.post("/mcp", listen(`2`, toolsChanged), modernHeaders...); status != 503 {
+					t.Errorf("a second stream before the first has failed = %d, want 503", status)
+				}
+				time.Sleep(2 * time.Second)
+				w.listen(`2`)
+				if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+					t.Errorf("Read after 56s = %d, %v, want %v", n, err, io.EOF)
+				}
+				stop()
+				if err := <-end; err != nil {
+					t.Errorf("Serve = %v, want nil", err)
+				}
+			})
+		})
+	}
 }
 
 // The bubble fails the test if any goroutine is left.

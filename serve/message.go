@@ -17,6 +17,7 @@ import (
 // Methods that a transport has to know by name. All others are mcp-go's business.
 const (
 	methodInitialize = string(mcp.MethodInitialize)
+	methodCall       = string(mcp.MethodToolsCall)
 	methodListen     = string(mcp.MethodSubscriptionsListen)
 	methodCancelled  = string(mcp.MethodNotificationCancelled)
 )
@@ -54,6 +55,15 @@ type fault struct {
 	id      json.RawMessage // nil when the message has no usable one
 	code    int
 	message string
+}
+
+// read gives the envelope of one message, and the message as mcp-go is to get it; or it says what is wrong.
+func read(message []byte) (envelope, []byte, *fault) {
+	env, bad := parse(message)
+	if bad == nil && env.kind == request && env.Method == methodCall {
+		message, bad = exactArguments(message, env.ID)
+	}
+	return env, message, bad
 }
 
 // parse reads the envelope of one message, or says what is wrong with it.

@@ -8,8 +8,9 @@
 //	err = (&serve.HTTP{MCP: mcp, Log: log}).Serve(ctx, ln)
 //
 // Every request that is read gets exactly one answer, with the id that the client wrote, digit for digit;
-// only a request that the client cancels gets none. When input or ctx ends, calls that have begun are
-// finished first. Every size, number and wait has a bound.
+// only a request that the client cancels gets none. A tool gets its arguments byte for byte, whatever they are
+// (see MetaRawArguments). When input or ctx ends, calls that have begun are finished first. Every size, number
+// and wait has a bound.
 //
 // What the tools do, how long one call may take and how often it may be made is left to the MCP server and
 // its middleware; the protocol itself (revisions, methods, header rules) to mcp-go.

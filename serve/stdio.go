@@ -177,7 +177,7 @@ func (r *stdio) readAll(in io.Reader) error {
 
 // handle starts, answers or refuses one message; false means that no more are taken.
 func (r *stdio) handle(line []byte) bool {
-	env, bad := parse(line)
+	env, line, bad := read(line)
 	if bad != nil {
 		r.send(bad.frame())
 		return true

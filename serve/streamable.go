@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -48,10 +49,13 @@ func (s *site) postMCP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	switch {
+	switch revision := r.Header.Get(mcp.HeaderProtocolVersion); {
+	case unknown(revision) && env.Method != methodInitialize: // which settles on one itself
+		refuse(w, http.StatusBadRequest, fault{env.ID, mcp.INVALID_REQUEST, fmt.Sprintf(
+			"MCP-Protocol-Version %q is not supported; there are %s", revision, strings.Join(mcp.ValidProtocolVersions, ", "))})
 	case env.kind == notification && env.Method == methodCancelled:
 		// Without sessions a request id does not say whose request it is. Here a client cancels by closing
-		// its connection.
+		// its connection, or (before 2026-07-28) not at all.
 		w.WriteHeader(http.StatusAccepted)
 	case env.kind == request && env.Method == methodListen:
 		if !s.streams.enter() {
@@ -65,6 +69,19 @@ func (s *site) postMCP(w http.ResponseWriter, r *http.Request) {
 		w, body := exactID(w, env.ID, body)
 		s.exchange(w, r, env, body)
 	}
+}
+
+// callContext is the context of a call. Since 2026-07-28 a client cancels by closing its connection; in the
+// revisions before, a lost connection says nothing about the call, which goes on and is lost to the client alone:
+// https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
+func (s *site) callContext(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx := r.Context()
+	if !mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)) { // without it mcp-go takes nothing as modern
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	unhook := context.AfterFunc(s.cutting, cancel)
+	return ctx, func() { unhook(); cancel() }
 }
 
 // listen serves a subscriptions/listen until the client goes or the server stops.
@@ -88,6 +105,12 @@ func (s *site) listen(w http.ResponseWriter, r *http.Request, env envelope, body
 	}
 	defer f.release()
 	_ = writeEvent(w, f.Bytes()) // the client may have gone by now
+}
+
+// unknown says whether a revision in a header is one that mcp-go refuses in plain text. It has JSON-RPC errors
+// for later ones.
+func unknown(revision string) bool {
+	return revision != "" && !mcp.IsModernProtocol(revision) && !mcp.IsValidProtocolVersion(revision)
 }
 
 func withBody(r *http.Request, body []byte) *http.Request {
@@ -117,7 +140,9 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 			}
 		}
 	}()
-	ctx := context.WithValue(r.Context(), sessionKey{}, session)
+	ctx, cancel := s.callContext(r)
+	defer cancel()
+	ctx = context.WithValue(ctx, sessionKey{}, session)
 	s.streamable.ServeHTTP(x, withBody(r.WithContext(ctx), body))
 }
 
@@ -233,17 +258,22 @@ func exactID(w http.ResponseWriter, id json.RawMessage, body []byte) (http.Respo
 	if same, err := json.Marshal(number); err != nil || bytes.Equal(same, id) {
 		return w, body
 	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(body, &members) != nil {
-		return w, body
-	}
 	standIn := []byte(`"` + rand.Text() + `"`)
-	members["id"] = standIn
-	changed, err := json.Marshal(members)
-	if err != nil {
-		return w, body
+	return &idWriter{w, standIn, id}, idPlace(body).replace(body, standIn)
+}
+
+// idPlace is where the id stands in a message that has one: the last, should there be several, because that is
+// the one that encoding/json takes.
+func idPlace(message []byte) (id span) {
+	for o := (object{text: message}); ; {
+		name, value, ok := o.member()
+		if !ok {
+			return id
+		}
+		if bytes.EqualFold(name, []byte("id")) {
+			id = value
+		}
 	}
-	return &idWriter{w, standIn, id}, changed
 }
 
 type idWriter struct {

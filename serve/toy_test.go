@@ -56,7 +56,7 @@ func newToy() *toy {
 			<-t.release
 			return mcp.NewToolResultText("released"), nil
 		})
-	t.AddTool(mcp.NewTool("progress", mcp.WithNumber("steps"), mcp.WithBoolean("panic"), mcp.WithBoolean("bad")),
+	t.AddTool(mcp.NewTool("progress", mcp.WithNumber("steps"), mcp.WithBoolean("panic"), mcp.WithBoolean("bad"), mcp.WithBoolean("wait")),
 		func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			for i := range r.GetInt("steps", 0) {
 				if err := t.SendNotificationToClient(ctx, "notifications/progress", map[string]any{
@@ -70,10 +70,28 @@ func newToy() *toy {
 					return nil, err
 				}
 			}
+			if r.GetBool("wait", false) {
+				<-t.release
+			}
 			if r.GetBool("panic", false) {
 				panic("secret-4711")
 			}
 			return mcp.NewToolResultText("done"), nil
+		})
+	t.AddTool(mcp.NewTool("raw"),
+		func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			var meta map[string]any
+			if r.Params.Meta != nil {
+				meta = r.Params.Meta.AdditionalFields
+			}
+			if meta[serve.MetaRawArguments] == nil {
+				return mcp.NewToolResultText(string(r.Params.RawArguments)), nil
+			}
+			var text string
+			if err := json.Unmarshal(r.Params.RawArguments, &text); err != nil || meta[serve.MetaRawArguments] != true {
+				return nil, fmt.Errorf("%v marks %s: %v", meta, r.Params.RawArguments, err)
+			}
+			return mcp.NewToolResultText(text + " as a string"), nil
 		})
 	t.AddTool(mcp.NewTool("whoami"),
 		func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -115,6 +133,11 @@ func (explosive) MarshalJSON() ([]byte, error) { panic("secret-4711") }
 // call is the line of a tools/call without its newline. id and args are JSON.
 func call(id, tool, args string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":%q,"arguments":%s,"_meta":{"progressToken":"p"}}}`, id, tool, args)
+}
+
+// raw is a tools/call of which params is JSON.
+func raw(id, params string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":%s}`, id, params)
 }
 
 func add(id string, a, b int) string { return call(id, "add", fmt.Sprintf(`{"a":%d,"b":%d}`, a, b)) }
