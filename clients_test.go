@@ -49,6 +49,7 @@ type result struct {
 	IsError           bool            `json:"isError"`
 	Content           []content       `json:"content"`
 	StructuredContent json.RawMessage `json:"structuredContent"`
+	Meta              map[string]any  `json:"_meta"`
 }
 
 type content struct {
@@ -561,7 +562,8 @@ func (s *plain) call(ctx context.Context, tool string, args json.RawMessage) (*r
 	return r, json.Unmarshal(raw, r)
 }
 
-// TestStop holds that a call that has begun when the program is asked to stop is finished and answered.
+// TestStop holds that a call that has begun when the program is asked to stop is finished, answered and
+// written down.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ transport, by string }{
@@ -585,12 +587,9 @@ func TestStop(t *testing.T) {
 				}
 				sb.ServeHTTP(w, r)
 			}))
+			env = append(env, "HEFFL_MCP_STATE="+journals["SQLite"](t))
 			p, s, at := startPlain(t, c.transport, env)
 
-			type reply struct {
-				*result
-				error
-			}
 			replies := make(chan reply, 1)
 			go func() {
 				r, err := s.call(ctx, "create_deal", read(t, "examples/deals/minimal.json"))
@@ -620,6 +619,10 @@ func TestStop(t *testing.T) {
 				t.Errorf("create_deal() during the stop made %d deals, want 1", n)
 			}
 			p.exit(t, 0)
+			want := []listedJSON{{State: "done", How: "created", Ref: fmt.Sprint(toldBy(t, r.result).ID)}}
+			if diff := cmp.Diff(want, records(t, env), ignoringFacts); diff != "" {
+				t.Errorf("the journal after the stop (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,9 +12,14 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/journal"
 	"heffl-mcp/serve"
 	"heffl-mcp/tools"
 
@@ -26,7 +32,7 @@ type stdioCommand struct{}
 
 func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
 	log := s.log(io.err)
-	m, end, err := s.mcp(log)
+	m, end, err := s.mcp(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -41,7 +47,7 @@ type httpCommand struct {
 
 func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 	log := s.log(io.err)
-	m, end, err := s.mcp(log)
+	m, end, err := s.mcp(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -69,7 +75,7 @@ func (c callCommand) Run(ctx context.Context, s *settings, streams streams) erro
 		return err
 	}
 	s.LogLevel = quieter(s.LogLevel)
-	m, end, err := s.mcp(s.log(streams.err))
+	m, end, err := s.mcp(ctx, s.log(streams.err))
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,9 @@ func (c callCommand) arguments(in io.Reader) (json.RawMessage, error) {
 	if c.Args == "" {
 		return json.RawMessage("{}"), nil
 	}
+	what := "standard input"
 	if c.Args != "-" {
+		what = c.Args
 		f, err := os.Open(c.Args)
 		if err != nil {
 			return nil, usage("the arguments cannot be read (%w); give a file with a JSON object, or - for standard input", err)
@@ -114,10 +122,11 @@ func (c callCommand) arguments(in io.Reader) (json.RawMessage, error) {
 		return nil, usage("the arguments cannot be read (%w)", err)
 	}
 	if len(raw) > maxArguments {
-		return nil, usage("%s is larger than %d bytes", c.Args, maxArguments)
+		return nil, usage("%s is larger than %d bytes", what, maxArguments)
 	}
+	raw = bytes.TrimPrefix(raw, []byte("\ufeff")) // as Windows editors write it
 	if !json.Valid(raw) {
-		return nil, usage("%s is not valid JSON; give one JSON object with the tool's arguments", c.Args)
+		return nil, usage("%s is not valid JSON; give one JSON object with the tool's arguments", what)
 	}
 	return raw, nil
 }
@@ -203,6 +212,112 @@ func (c sandboxCommand) Run(ctx context.Context, s *settings, streams streams) e
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	return ended(srv.Serve(ln))
+}
+
+type journalCommand struct {
+	Unclear bool `help:"Only what is not settled yet."`
+	JSON    bool `name:"json" help:"One JSON object a line, with all that is kept."`
+	Limit   int  `default:"50" placeholder:"50" help:"At most so many."`
+}
+
+// Run lists what this program has created, newest first. The journal holds no key; whose entries
+// they are is a hash.
+func (c journalCommand) Run(ctx context.Context, s *settings, streams streams) error {
+	if c.Limit < 1 {
+		return usage("--limit must be at least 1")
+	}
+	j, err := s.journal(s.log(streams.err))
+	if err != nil {
+		return err
+	}
+	if j == nil {
+		return usage("HEFFL_MCP_STATE is off, so nothing is kept")
+	}
+	defer func() { _ = j.Close() }() // it was only read
+	records, err := j.List(ctx, journal.Filter{Unclear: c.Unclear, Limit: c.Limit})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printRecords(streams.out, records)
+	}
+	w := tabwriter.NewWriter(streams.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "WHEN\tOUTCOME\tDEAL\tTITLE\tCLIENT") // w keeps all until Flush
+	for _, r := range records {
+		var about struct{ Title, ClientID string }
+		_ = json.Unmarshal(r.About, &about) // whatever wrote it, the rest of the row stands
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Created.Local().Format(time.DateTime), outcome(r), oneLine(r.Ref), oneLine(about.Title), oneLine(about.ClientID))
+	}
+	return w.Flush()
+}
+
+// listedRecord is a record with its outcome as what it is: the JSON of what was made, or why it was
+// not.
+type listedRecord struct {
+	journal.Record
+	Outcome json.RawMessage `json:"outcome,omitempty"`
+	Reason  string          `json:"reason,omitempty"`
+}
+
+// printRecords writes one JSON object a line.
+func printRecords(w io.Writer, records []journal.Record) error {
+	var line bytes.Buffer
+	e := json.NewEncoder(&line)
+	e.SetEscapeHTML(false)
+	for _, r := range records {
+		l := listedRecord{Record: r}
+		if r.State == journal.StateRefused {
+			l.Reason = string(r.Outcome)
+		} else {
+			l.Outcome = r.Outcome
+		}
+		line.Reset()
+		if err := e.Encode(l); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "%s\n", visible(bytes.TrimSpace(line.Bytes()))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// visible writes what a terminal could act upon, or not show, as the escapes of JSON.
+func visible(line []byte) []byte {
+	var b []byte
+	for _, r := range string(line) {
+		if unicode.IsPrint(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			b = fmt.Appendf(b, `\u%04x`, u)
+		}
+	}
+	return b
+}
+
+// outcome is a record's state in the words of a call's result.
+func outcome(r journal.Record) string {
+	switch {
+	case r.State == journal.StateDone:
+		return r.How
+	case r.State == journal.StateOpen && r.Held(time.Now()):
+		return "under way"
+	case r.State == journal.StateOpen:
+		return string(journal.StateUnclear)
+	}
+	return string(r.State)
+}
+
+// oneLine keeps what others have written from breaking the table, or the terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 type versionCommand struct{}

@@ -40,6 +40,7 @@ type commands struct {
 	Call    callCommand    `cmd:"" help:"Call one tool through the whole stack and print its structured result as JSON."`
 	Tools   toolsCommand   `cmd:"" help:"Print the tools as they are advertised, or one with its schemas, as JSON."`
 	Sandbox sandboxCommand `cmd:"" help:"Serve the stand-in for the Heffl API alone."`
+	Journal journalCommand `cmd:"" help:"List what this program has created, newest first."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

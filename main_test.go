@@ -45,6 +45,10 @@ func (s suite) Run() int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		_ = n.Value.Set("16") // programs and their clocks are waited for more than the processors are
+	}
 	return s.M.Run()
 }
 
@@ -78,7 +82,8 @@ func bounded(t testing.TB) context.Context {
 	return ctx
 }
 
-// command is the program with these arguments and this environment, and nothing of the test's own.
+// command is the program with these arguments and this environment, and nothing of the test's own. Unless
+// the environment names a journal, it has one of its own.
 func command(t testing.TB, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := build()
@@ -86,8 +91,8 @@ func command(t testing.TB, env []string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(bounded(t), path, args...)
-	cmd.Env = append([]string{promptRace}, env...)
 	cmd.Dir = t.TempDir()
+	cmd.Env = append([]string{promptRace, "HEFFL_MCP_STATE=" + filepath.Join(cmd.Dir, "journal.db")}, env...)
 	return cmd
 }
 

@@ -34,6 +34,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EXAMPLES", examples)
+			e.Setenv("HOME", e.WorkDir) // where the journal goes unless a script says otherwise
+			e.Setenv("LocalAppData", e.WorkDir)
 			e.Vars = append(e.Vars, promptRace)
 			return nil
 		},

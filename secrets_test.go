@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -79,8 +80,8 @@ func scan(t *testing.T, key, where, text string) {
 // A trap is an upstream that fails or misleads in one way. It gets the key with each request.
 type trap func(w http.ResponseWriter, r *http.Request, key string)
 
-// traps are what a call can meet, by the title of its deal: each fault of the sandbox, and answers that
-// have the key in them wherever an answer can have something.
+// traps are what a call can meet: each fault of the sandbox, and answers that have the key in them wherever
+// an answer can have something.
 func traps(t *testing.T) map[string]trap {
 	all := map[string]trap{"no fault": faulty(t, sandbox.Fault{})}
 	for _, kind := range []sandbox.Kind{sandbox.NoFault, sandbox.Drop, sandbox.Hang, sandbox.Error, sandbox.Gateway, sandbox.TooMany, sandbox.Truncate, sandbox.Slow} {
@@ -166,13 +167,17 @@ func writes(pattern string) trap {
 	}
 }
 
-// A minefield is the upstream with all traps.
+// A minefield is the upstream with all traps, by the titles of deals. Each trap has two: a title that begins
+// with look is trapped from the first request on, the look for a deal like it; one with send from the
+// create on, and then so are the looks for what that has made.
 type minefield struct {
 	key   string
+	state string // the journal of those who walk it
 	traps map[string]trap
+	well  *sandbox.Sandbox
 
 	mu  sync.Mutex
-	met map[string]bool // traps that a request with the key has reached
+	met map[string]bool // titles with which a request with the key has reached its trap
 }
 
 func (m *minefield) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -182,38 +187,73 @@ func (m *minefield) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(strings.NewReader(string(body)))
 	var deal struct{ Title string }
-	_ = json.Unmarshal(body, &deal) // a look-up has no body, but searches for the title
-	title := cmp.Or(deal.Title, r.URL.Query().Get("search"))
-	key := r.Header.Get("X-Api-Key")
-	m.mu.Lock()
-	m.met[title] = m.met[title] || key == m.key
-	m.mu.Unlock()
-	if trap := m.traps[title]; trap != nil {
+	_ = json.Unmarshal(body, &deal) // a look has no body, but searches for the title
+	title, key := cmp.Or(deal.Title, r.URL.Query().Get("search")), r.Header.Get("X-Api-Key")
+	if trap := m.step(title, key, r.Method); trap != nil {
 		trap(w, r, key)
 		return
 	}
-	w.WriteHeader(http.StatusNotFound)
+	m.well.ServeHTTP(w, r)
+}
+
+// step is the trap that a request treads on, if it does.
+func (m *minefield) step(title, key, method string) trap {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if strings.HasPrefix(title, "send") && method == http.MethodGet && !m.met[title] {
+		return nil
+	}
+	m.met[title] = m.met[title] || key == m.key
+	return m.traps[title]
 }
 
 // lay makes a minefield and the environment of a program that walks it, with everything logged and
 // little time for what hangs.
-func lay(t *testing.T, key string) (*minefield, []string) {
-	m := &minefield{key: key, traps: traps(t), met: map[string]bool{}}
+func lay(t *testing.T, key string, from ...string) (*minefield, []string) {
+	m := &minefield{key: key, state: journals["SQLite"](t), traps: map[string]trap{}, well: newSandbox(t, sandbox.Options{}), met: map[string]bool{}}
+	for name, trap := range traps(t) {
+		for _, from := range from {
+			title := from + noWord.ReplaceAllString(name, "") // one word, so that every look searches for all of it
+			if m.traps[title] != nil {
+				t.Fatalf("two traps are called %q", title)
+			}
+			m.traps[title] = trap
+		}
+	}
 	srv := httptest.NewServer(m)
 	t.Cleanup(srv.Close)
 	return m, []string{
-		"HEFFL_API_KEY=" + key, "HEFFL_BASE_URL=" + srv.URL + "/api/v2",
+		"HEFFL_API_KEY=" + key, "HEFFL_BASE_URL=" + srv.URL + "/api/v2", "HEFFL_MCP_STATE=" + m.state,
 		"HEFFL_TIMEOUT=1s", "HEFFL_MCP_DEADLINE=2s", "HEFFL_MCP_LOG_LEVEL=debug",
 	}
 }
 
-func (m *minefield) check(t *testing.T) {
+var noWord = regexp.MustCompile(`\W`)
+
+// reached reports whether a request with the key has reached a trap.
+func (m *minefield) reached(title string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.met[title]
+}
+
+// scanJournal looks for the key in the journal's files, whether or not a program has them open.
+func (m *minefield) scanJournal(t *testing.T) {
 	t.Helper()
-	for name := range m.traps {
-		if !m.met[name] {
-			t.Errorf("trap %q was not met by a request with the key: nothing was tested", name)
+	files, err := filepath.Glob(m.state + "*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the journal is in the files %q (%v)", files, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		all.Write(read(t, file))
+	}
+	for title := range m.traps {
+		if !strings.Contains(all.String(), title) {
+			t.Errorf("%q is not in the files %q: nothing was tested", title, files)
 		}
 	}
+	scan(t, m.key, "the journal", all.String())
 }
 
 func deal(t *testing.T, title string) json.RawMessage {
@@ -232,21 +272,21 @@ func TestKeyStaysSecret(t *testing.T) {
 	for name, key := range secrets {
 		t.Run(name+"/stdio", func(t *testing.T) {
 			t.Parallel()
-			m, env := lay(t, key)
-			p := start(t, env)
-			s := &plain{exchange: overLines(p.in, &p.out)}
+			m, env := lay(t, key, "look", "send")
+			p, s := startStdio(t, env)
 			m.walk(t, s)
 			if err := p.in.Close(); err != nil {
 				t.Fatal(err)
 			}
 			p.exit(t, 0)
+			m.scanJournal(t)
 			scan(t, key, "standard output", p.out.String())
 			scan(t, key, "the log", p.err.String())
 		})
 		for _, transport := range []string{"http", "sse"} {
 			t.Run(name+"/"+transport, func(t *testing.T) {
 				t.Parallel()
-				m, env := lay(t, key)
+				m, env := lay(t, key, "send")
 				p, at := serveHTTP(t, env)
 				wire := &recorder{next: at.http.Transport}
 				disconnect := at.http.CloseIdleConnections
@@ -264,6 +304,7 @@ func TestKeyStaysSecret(t *testing.T) {
 				disconnect()
 				p.terminate(t)
 				p.exit(t, 0)
+				m.scanJournal(t)
 				scan(t, key, "an answer", wire.seen.String())
 				scan(t, key, "the log", p.err.String())
 				scan(t, key, "standard output", p.out.String())
@@ -271,36 +312,66 @@ func TestKeyStaysSecret(t *testing.T) {
 		}
 		t.Run(name+"/call", func(t *testing.T) {
 			t.Parallel()
-			m, env := lay(t, key)
-			for trap := range m.traps {
+			m, env := lay(t, key, "send")
+			m.each(t, func(ctx context.Context, title string) error {
 				cmd := command(t, env, "call", "create_deal", "-")
-				cmd.Stdin = strings.NewReader(string(deal(t, trap)))
+				cmd.Stdin = strings.NewReader(string(deal(t, title)))
 				out, _ := cmd.CombinedOutput() // how it ends is not the matter here
-				scan(t, key, "call: "+trap, string(out))
+				scan(t, key, "call: "+title, string(out))
+				return ctx.Err()
+			})
+			m.scanJournal(t)
+			for _, args := range []string{"journal --limit=1000", "journal --limit=1000 --json"} {
+				out, err := command(t, env, strings.Fields(args)...).CombinedOutput()
+				if n := strings.Count(string(out), "\n"); err != nil || n < len(m.traps) {
+					t.Errorf("%s: %v, %d lines, want %d or more", args, err, n, len(m.traps))
+				}
+				scan(t, key, args, string(out))
 			}
-			m.check(t)
 		})
 	}
 }
 
-// walk calls into all traps at once, and wants an answer from each.
+// walk calls into all traps, and wants an answer from each. Left out are those that speak of the rate limit,
+// which holds all calls of one program back.
 func (m *minefield) walk(t *testing.T, s *plain) {
 	t.Helper()
-	ctx := bounded(t)
-	var calls sync.WaitGroup
-	for trap := range m.traps {
-		calls.Go(func() {
-			r, err := s.call(ctx, "create_deal", deal(t, trap))
-			if err != nil {
-				t.Errorf("%s: %v", trap, err)
-				return
+	maps.DeleteFunc(m.traps, func(title string, _ trap) bool { return strings.Contains(title, "429") })
+	m.each(t, func(ctx context.Context, title string) error {
+		r, err := s.call(ctx, "create_deal", deal(t, title))
+		if err != nil {
+			return err
+		}
+		scan(t, m.key, title, r.text())
+		scan(t, m.key, title, string(r.StructuredContent))
+		return nil
+	})
+	m.scanJournal(t)
+}
+
+// each makes a call for each trap, some at once. One that is over before its trap was met, on a machine that
+// has much to do, is repeated: nothing was tested.
+func (m *minefield) each(t *testing.T, call func(ctx context.Context, title string) error) {
+	t.Helper()
+	titles := make(chan string)
+	var walkers sync.WaitGroup
+	for range 16 {
+		walkers.Go(func() {
+			for title := range titles {
+				for ctx := bounded(t); !m.reached(title); {
+					if err := call(ctx, title); err != nil {
+						t.Errorf("%s: %v", title, err)
+						break
+					}
+				}
 			}
-			scan(t, m.key, trap, r.text())
-			scan(t, m.key, trap, string(r.StructuredContent))
 		})
 	}
-	calls.Wait()
-	m.check(t)
+	for title := range m.traps {
+		titles <- title
+	}
+	close(titles)
+	walkers.Wait()
 }
 
 // A recorder keeps all that answers say.

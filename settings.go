@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -9,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/journal"
 	"heffl-mcp/tools"
 
 	"github.com/mark3labs/mcp-go/server"
@@ -25,6 +28,11 @@ type settings struct {
 	Timeout    time.Duration `env:"HEFFL_TIMEOUT" default:"20s" placeholder:"20s" help:"One request to Heffl."`
 	Sandbox    bool          `name:"sandbox" env:"HEFFL_SANDBOX" help:"Use the embedded stand-in instead of Heffl; no key needed, nothing is kept."`
 	Deadline   time.Duration `env:"HEFFL_MCP_DEADLINE" default:"25s" placeholder:"25s" help:"One tool call."`
+	State      string        `name:"state" env:"HEFFL_MCP_STATE" placeholder:"FILE" help:"Journal that keeps a call from making two: a file, a postgres:// URL, or off (a file in your state folder; with --sandbox in memory)."`
+	Duplicates string        `name:"duplicate-check" env:"HEFFL_MCP_DUPLICATE_CHECK" enum:"on,off" default:"on" placeholder:"on" help:"Look for a deal that looks the same before a first send: ${enum}."`
+	Window     time.Duration `env:"HEFFL_MCP_WINDOW" default:"24h" placeholder:"24h" help:"How long the same arguments return the same deal."`
+	Settle     time.Duration `env:"HEFFL_MCP_SETTLE" default:"5s" placeholder:"5s" help:"How long a finished request may take to show in Heffl's lists."`
+	Horizon    time.Duration `env:"HEFFL_MCP_HORIZON" default:"20s" placeholder:"20s" help:"How long a request without an answer may still take effect."`
 	LogLevel   string        `env:"HEFFL_MCP_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"info" help:"Least level that is logged on standard error: ${enum}."`
 	LogFormat  string        `env:"HEFFL_MCP_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text" help:"Form of the log: ${enum}."`
 }
@@ -37,8 +45,9 @@ const maxKeyFile = 4 << 10
 func unexpanded(args, environ []string) error {
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
-		if strings.HasPrefix(name, "HEFFL_") && strings.Contains(value, "${") {
-			return usage("%s holds a ${...} that nobody filled in; write the value itself where your client's configuration sets %s", name, name)
+		unfilled := strings.Contains(value, "${") || value == "$"+name || value == "%"+name+"%"
+		if strings.HasPrefix(name, "HEFFL_") && unfilled {
+			return usage("%s holds a ${...} or the like that nobody filled in; write the value itself where your client's configuration sets %s", name, name)
 		}
 	}
 	for _, a := range args {
@@ -69,21 +78,63 @@ func (s *settings) log(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// mcp makes the server that a command serves or calls, and what ends it.
-func (s *settings) mcp(log *slog.Logger) (*server.MCPServer, func() error, error) {
-	client, end, err := s.client()
+// mcp makes the server that a command serves or calls, and what ends it: it waits for requests
+// that have outlived their calls, and closes what they use.
+func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*server.MCPServer, func() error, error) {
+	if s.Timeout <= 0 || s.Deadline <= 0 || s.Window <= 0 || s.Settle <= 0 || s.Horizon <= 0 {
+		return nil, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
+	}
+	client, closeSandbox, err := s.client()
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := tools.NewServer(tools.Deps{Heffl: client, Version: version(), Log: log, Deadline: s.Deadline})
+	j, err := s.journal(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if j == nil {
+		log.WarnContext(ctx, "HEFFL_MCP_STATE is off: nothing remembers what was sent, so a repeated call can make a second deal")
+	}
+	d := tools.Deps{
+		Heffl: client, Version: version(), Log: log, Deadline: s.Deadline,
+		Journal: j, Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
+		SkipDuplicateCheck: s.Duplicates == "off", Followers: new(sync.WaitGroup),
+	}
+	end := func() error {
+		d.Followers.Wait() // each bounded by the timeout of a request
+		if j != nil {
+			return errors.Join(j.Close(), closeSandbox())
+		}
+		return closeSandbox()
+	}
+	m, err := tools.NewServer(d)
 	return m, end, err
 }
 
-func (s *settings) client() (*heffl.Client, func() error, error) {
-	if s.Timeout <= 0 || s.Deadline <= 0 {
-		return nil, nil, usage("--timeout and --deadline must be more than 0, such as 20s")
+// journal is the journal that the settings name, not opened yet; nil means off.
+func (s *settings) journal(log *slog.Logger) (*journal.Journal, error) {
+	dsn := s.State
+	switch {
+	case dsn == "off":
+		return nil, nil
+	case dsn == "" && s.Sandbox:
+		dsn = ":memory:" // what it is about goes with the program
+	case dsn == "":
+		path, err := journal.DefaultPath(os.Getenv)
+		if err != nil {
+			return nil, usage("there is no folder for the journal (%w); name a file with --state or HEFFL_MCP_STATE", err)
+		}
+		dsn = path
 	}
-	c := &heffl.Client{BaseURL: s.BaseURL, UserAgent: "heffl-mcp/" + version(), Timeout: s.Timeout}
+	j, err := journal.New(dsn, journal.Options{Window: s.Window, Log: log})
+	if err != nil {
+		return nil, usage("%w; set --state or HEFFL_MCP_STATE", err)
+	}
+	return j, nil
+}
+
+func (s *settings) client() (*heffl.Client, func() error, error) {
+	c := &heffl.Client{BaseURL: s.BaseURL, UserAgent: "heffl-mcp/" + version(), Timeout: s.Timeout, Budget: new(heffl.Budget)}
 	if s.Sandbox {
 		sb := sandbox.New(sandbox.Options{})
 		c.BaseURL, c.Key, c.HTTP = sandbox.BaseURL, rand.Text(), sb.HTTPClient() // any key does, but a word would be taken out of answers as a secret

@@ -8,9 +8,14 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"heffl-mcp/heffl"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
@@ -32,47 +37,77 @@ func TestCreateDealConversations(t *testing.T) {
 	for call := range slices.Values(archive.Files) {
 		name, part, _ := strings.Cut(call.Name, "/")
 		switch part {
-		case "call", "answer":
+		case "call":
 			played.Files = append(played.Files, call)
-			if part == "answer" {
-				continue
-			}
+		case "deals", "answer":
+			played.Files = append(played.Files, call)
+			continue
 		default:
 			continue
 		}
-		requests := make(chan []byte, 1)
-		answer := fileNamed(archive, name+"/answer")
-		c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			requests <- fmt.Appendf(nil, "%s %s\n%s\n", r.Method, r.URL.Path, body)
-			writeAnswer(w, answer)
-		}))
-		r := callTool(t, c, "create_deal", string(call.Data))
-		reads := fmt.Sprintf("isError: %t\n%s\n", r.IsError, textOf(r))
-		if meta := notes(r); len(meta) > 0 {
-			raw, _ := json.Marshal(meta)
-			reads += fmt.Sprintf("_meta: %s\n", raw)
-		}
-		if len(r.RawStructuredContent) > 0 {
-			reads += fmt.Sprintf("structuredContent: %s\n", r.RawStructuredContent)
-		}
-		var request []byte
-		select {
-		case request = <-requests:
-		default: // nothing was sent
-		}
+		upstream := script{deals: fileNamed(archive, name+"/deals"), answer: fileNamed(archive, name+"/answer")}
+		var reads string
+		synctest.Test(t, func(t *testing.T) {
+			reads = upstream.play(t, string(call.Data))
+		})
 		played.Files = append(played.Files,
-			txtar.File{Name: name + "/request", Data: request},
+			txtar.File{Name: name + "/request", Data: upstream.received},
 			txtar.File{Name: name + "/reads", Data: []byte(reads)})
 	}
 	golden(t, file, txtar.Format(ordered(played)))
+}
+
+// script is a Heffl that has some deals, and answers each request to make one the same. It stands
+// at the end of no network, so that a conversation takes no time.
+type script struct {
+	deals, answer []byte
+	received      []byte
+}
+
+// play calls create_deal and returns what the model reads.
+func (s *script) play(t *testing.T, args string) string {
+	c := connectTo(t, Deps{
+		Heffl:    &heffl.Client{BaseURL: "http://localhost", Key: testKey, HTTP: &http.Client{Transport: s}},
+		Journal:  memory(t),
+		Tenant:   "t",
+		Deadline: 200 * time.Millisecond, // shorter than the first wait, so that nothing is looked for twice
+	})
+	r := callTool(t, c, "create_deal", args)
+	reads := fmt.Sprintf("isError: %t\n%s\n", r.IsError, textOf(r))
+	if meta := notesOf(r); len(meta) > 0 {
+		raw, _ := json.Marshal(meta)
+		reads += fmt.Sprintf("_meta: %s\n", raw)
+	}
+	if len(r.RawStructuredContent) > 0 {
+		reads += fmt.Sprintf("structuredContent: %s\n", r.RawStructuredContent)
+	}
+	return reads
+}
+
+func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body)
+		body = append(body, '\n')
+	}
+	s.received = fmt.Appendf(s.received, "%s %s\n%s", r.Method, r.URL.RequestURI(), body)
+	w := httptest.NewRecorder()
+	switch {
+	case r.Method == http.MethodGet:
+		fmt.Fprintf(w, `{"data":[%s],"meta":{"hasMore":false,"nextCursor":null}}`, s.deals)
+	case len(s.answer) == 0:
+		return nil, io.EOF // the connection is lost
+	default:
+		writeAnswer(w, s.answer)
+	}
+	return w.Result(), nil
 }
 
 // ordered puts the parts of each conversation in the order in which they happen.
 func ordered(a *txtar.Archive) *txtar.Archive {
 	rank := func(f txtar.File) int {
 		_, part, _ := strings.Cut(f.Name, "/")
-		return slices.Index([]string{"call", "request", "answer", "reads"}, part)
+		return slices.Index([]string{"call", "deals", "request", "answer", "reads"}, part)
 	}
 	var names []string
 	for _, f := range a.Files {
@@ -101,11 +136,7 @@ func fileNamed(a *txtar.Archive, name string) []byte {
 }
 
 // writeAnswer sends an answer written as HTTP has it: status line, headers, empty line, body.
-// Without one, the connection is dropped.
 func writeAnswer(w http.ResponseWriter, answer []byte) {
-	if len(answer) == 0 {
-		panic(http.ErrAbortHandler)
-	}
 	head, body, _ := bytes.Cut(answer, []byte("\n\n"))
 	scanner := bufio.NewScanner(bytes.NewReader(head))
 	scanner.Scan()
@@ -123,7 +154,7 @@ func writeAnswer(w http.ResponseWriter, answer []byte) {
 func TestCreateDealVerbatim(t *testing.T) {
 	t.Parallel()
 	sb := newSandbox(t)
-	c := connect(t, sb)
+	c := connectTo(t, Deps{Heffl: inProcess(sb), SkipDuplicateCheck: true})
 	for _, args := range []string{
 		`{` + minimal + `,"price":12345678901234.56}`,
 		`{` + minimal + `,"price":1e2}`,
@@ -225,25 +256,26 @@ func invalidDeals(t *testing.T) map[string][]string {
 		}
 	}
 	for name, prefix := range ids {
-		wrong("a non-empty string", name, `7`, `true`, `{}`, `[]`, `["`+prefix+`1"]`, `""`, `"`+prefix+`"`, `"`+prefix+`a b"`, `"`+strings.ToUpper(prefix)+`1"`, `" `+prefix+`1"`)
+		wrong("an ID that begins with "+prefix, name, `7`, `true`, `{}`, `[]`, `["`+prefix+`1"]`, `""`, `"`+prefix+`"`, `"`+prefix+`a b"`, `"`+strings.ToUpper(prefix)+`1"`, `" `+prefix+`1"`)
 		with(name, `"dl_9f2"`, name+": got ", prefix, "this is the ID of a deal")
 		if name != "stageId" {
-			wrong("a non-empty string", name, `null`)
+			wrong("an ID that begins with "+prefix, name, `null`)
 		}
 	}
 	for name, prefix := range lists {
-		wrong("an array", name, `"`+prefix+`1"`, `null`, `5`, `{"0":"`+prefix+`1"}`)
+		wrong("an array, each item an ID that begins with "+prefix, name, `"`+prefix+`1"`, `null`, `5`, `{"0":"`+prefix+`1"}`)
 		for _, item := range []string{`""`, `null`, `1`, `"name"`, `["` + prefix + `1"]`} {
-			with(name, `["`+prefix+`1",`+item+`]`, name+"[1]: got ", "give a non-empty string")
+			with(name, `["`+prefix+`1",`+item+`]`, name+"[1]: got ", "give an ID that begins with "+prefix)
 		}
 	}
 	wrong("a non-empty string", "title", `""`, `"  "`, `null`, `1`, `["a"]`, `{"en":"a"}`)
 	wrong("a JSON number", "price", `"25000"`, `"$5"`, `"1,000"`, `null`, `true`, `[1]`, `{}`)
-	wrong("an RFC 3339 date-time", "expectedCloseDate", `"2026-06-30"`, `"tomorrow"`, `"30/06/2026"`, `"2026-06-31T00:00:00Z"`, `"2026-06-30T25:00:00Z"`, `"2026-06-30T00:00:00"`, `1782777600`, `null`, `""`)
+	wrong("an RFC 3339 date-time", "expectedCloseDate", `"2026-06-30"`, `"tomorrow"`, `"30/06/2026"`, `"2026-06-31T00:00:00Z"`, `"2026-06-30T25:00:00Z"`, `"2026-06-30T00:00:00"`, `"2026-06-30t00:00:00z"`, `"2026-06-30T23:59:60Z"`, `1782777600`, `null`, `""`)
 	wrong("one of LOW, MEDIUM, HIGH", "priority", `"high"`, `"URGENT"`, `1`, `null`, `""`)
 	wrong("one of ACTIVE, WON, LOST", "status", `"OPEN"`, `"won"`, `null`, `false`)
-	wrong("a non-empty string", "currency", `"usd"`, `"US"`, `"USDT"`, `"$"`, `840`, `null`)
+	wrong("three capital letters", "currency", `"usd"`, `"US"`, `"USDT"`, `"$"`, `840`, `null`)
 	wrong("true or false", "isInclusiveTax", `"true"`, `1`, `null`, `"no"`)
+	wrong("true or false", "allowDuplicate", `"true"`, `1`, `null`)
 	wrong("an array", "products", `{}`, `"[]"`, `null`, `1`)
 	line := func(member string) string { return `[{"name":"Seat","quantity":1,"price":2},{` + member + `}]` }
 	item := `"name":"Seat","quantity":1,"price":2`
@@ -272,21 +304,23 @@ func invalidDeals(t *testing.T) map[string][]string {
 	} {
 		with(alias, `"x"`, alias+": unknown property; did you mean "+meant+"?")
 	}
-	for _, name := range []string{"description", "notes", "probability", "customFields", "externalId", "cf", "CF_region", "", "__proto__", "x y"} {
+	for _, name := range []string{"description", "notes", "probability", "customFields", "externalId", "cf", "", "__proto__", "x y"} {
 		with(name, `"x"`, "unknown property; allowed are title, clientId", "cf_*")
 	}
 	for name := range base {
 		m := withoutMember(minimal, name)
-		all["{"+strings.Join(m, ",")+"}"] = []string{name + ": missing; give a non-empty string"}
+		all["{"+strings.Join(m, ",")+"}"] = []string{name + ": missing; give a"}
 	}
 	for args, says := range map[string]string{
-		`{}`:                               "correct 3 faults",
-		`[]`:                               "got an array of 0; give an object with title",
-		`[{` + minimal + `}]`:              "got an array of 1; give an object with title",
-		`"` + "x" + `"`:                    `got "x"; give an object with title`,
-		`5`:                                "got 5; give an object with title",
-		`{` + minimal + `,"title":"b"}`:    "title: given twice",
-		`{` + minimal + `,"price":1e-400}`: "price: 1e-400 is out of range",
+		`{}`:                                "correct 3 faults",
+		`[]`:                                "got an array of 0; give an object with title",
+		`[{` + minimal + `}]`:               "got an array of 1; give an object with title",
+		`"` + "x" + `"`:                     `got "x"; give an object with title`,
+		`5`:                                 "got 5; give an object with title",
+		`{` + minimal + `,"title":"b"}`:     "title: given twice",
+		`{` + minimal + `,"cf_a":{"b":1}}`:  "cf_a: got an object; give a string, a number",
+		`{` + minimal + `,"CF_region":"x"}`: "did you mean cf_region?",
+		`{` + minimal + `,"price":1e-400}`:  "price: 1e-400 is out of range",
 		`{` + minimal + `,"price":` + strings.Repeat("1", 70) + `}`:                                      "price: a number of 70 characters",
 		`{` + minimal + `,"cf_a":` + strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40) + `}`:   "nested more than 32 deep",
 		`{` + minimal + `,"cf_a":"\ud83d"}`:                                                              "not valid JSON, invalid surrogate pair",
@@ -322,12 +356,14 @@ func TestKeyStaysInside(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 201, 204, 302, 400, 401, 403, 404, 409, 429, 500, 502} {
 		for _, body := range []string{"", "<html>" + testKey, testKey, `{"error":{"code":"` + testKey + `","message":"` + testKey + `","details":{"issues":[{"message":"` + testKey + `"}]}}}`, `{"id":"dl_1","cut` + testKey} {
-			c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Echo", r.Header.Get("X-Api-Key"))
 				w.Header().Set("Location", "https://example.com/?"+testKey)
 				w.WriteHeader(status)
 				io.WriteString(w, body)
 			}))
+			t.Cleanup(srv.Close)
+			c := connectTo(t, Deps{Heffl: client(srv), Journal: memory(t), Tenant: "t", SkipDuplicateCheck: true, Deadline: 100 * time.Millisecond})
 			r := callTool(t, c, "create_deal", "{"+minimal+"}")
 			if raw, _ := json.Marshal(r); !r.IsError || strings.Contains(string(raw), testKey) {
 				t.Errorf("status %d, body %q: isError %t, %s", status, body, r.IsError, raw)

@@ -28,7 +28,7 @@ func compareEcho(sent, answered object) (unconfirmed, differing []string) {
 		case !ok:
 			unconfirmed = append(unconfirmed, m.name)
 		case !same(m.value, echo):
-			differing = append(differing, fmt.Sprintf("%s sent %s, answered %s", m.name, m.value, echo))
+			differing = append(differing, fmt.Sprintf("%s sent %s, answered %s", m.name, brief(m.value), brief(echo)))
 		}
 	}
 	return unconfirmed, differing

@@ -2,44 +2,101 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"heffl-mcp/heffl"
+	"heffl-mcp/journal"
 	"heffl-mcp/schema"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A failure is what kept a tool from its end, in words for a model and as data for _meta.
+type failure struct {
+	outcome    string         // one word: heffl-mcp/outcome
+	text       string         // what happened, what to do, and whether the same call again is safe
+	unsafe     bool           // the same call again could do it twice: heffl-mcp/retrySafe is its opposite
+	retryAfter time.Duration  // before this, the same call again ends the same; 0: not known
+	meta       map[string]any // more
+	cause      error          // for the log and for errors.Is
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.cause }
+
+// The outcomes of calls that did not end as they should.
+const (
+	invalid     = "invalid"     // the arguments have faults; nothing was sent
+	refused     = "refused"     // Heffl refused; nothing was done
+	rateLimited = "rateLimited" // Heffl's rate limit; nothing was done
+	notSent     = "notSent"     // nothing left this program
+	lookAlike   = "lookAlike"   // something that looks the same is there; nothing was sent
+	unsettled   = "unclear"     // it was sent, and what became of it is not known yet
+	broken      = "broken"      // a fault of this program
 )
 
 // maxRefusal bounds what a refusal costs a model, in bytes.
 const maxRefusal = 4000
 
 // refusal words every fault of a call's arguments.
-func refusal(tool string, faults []schema.Fault) string {
+func refusal(faults []schema.Fault) *failure {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: nothing was sent; correct %s and call again:", tool, count(len(faults), "fault"))
+	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(len(faults), "fault"))
 	for i, f := range faults {
 		line := "\n- " + f.Error()
 		if f.Keyword == "pattern" {
-			line += otherKind(f.Got)
+			line += otherKind(f.Got, f.Want)
 		}
-		if b.Len()+len(line) > maxRefusal-40 {
+		if b.Len()+len(line) > maxRefusal-80 {
 			fmt.Fprintf(&b, "\n- and %s more", count(len(faults)-i, "fault"))
 			break
 		}
 		b.WriteString(line)
 	}
-	return b.String()
+	return &failure{outcome: invalid, text: b.String()}
 }
 
 // otherKind says what an ID is of, where one of another kind was wanted.
-func otherKind(got string) string {
-	if what := idKind(strings.Trim(got, `"`)); what != "" {
-		return "; this is the ID of a " + what
+func otherKind(got, want string) string {
+	k := idKindOf(strings.Trim(got, `"`))
+	if k.what == "" || strings.Contains(want, k.prefix) {
+		return ""
 	}
-	return ""
+	return "; this is the ID of a " + k.what
+}
+
+// bounded cuts a text to what it may cost a model.
+func bounded(s string) string {
+	if len(s) <= maxRefusal {
+		return s
+	}
+	cut := s[:maxRefusal-len("…")]
+	for !utf8.ValidString(cut) {
+		cut = cut[:len(cut)-1]
+	}
+	return cut + "…"
+}
+
+// brief is a JSON value, cut to what is needed to recognise it.
+func brief(v json.RawMessage) string {
+	const enough = 120
+	s := string(v)
+	if short := cut(s, enough); short != s {
+		return short + "…"
+	}
+	return s
+}
+
+func quoted(s string) json.RawMessage {
+	b, _ := jsontext.AppendQuote(nil, s) // what is not Unicode is replaced
+	return b
 }
 
 func count(n int, what string) string {
@@ -49,60 +106,70 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// explain words what kept a tool from its end: what happened, what to do, and whether the same
-// call again is safe.
-func explain(tool string, err error) string {
-	return tool + ": " + sentence(err)
-}
-
-func sentence(err error) string {
+// explain words what kept a tool from its end.
+func explain(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
 	if e, ok := errors.AsType[*heffl.Error](err); ok {
 		return answered(e)
 	}
-	if e, ok := errors.AsType[*heffl.BodyError](err); ok {
-		return fmt.Sprintf("Heffl answered %d, so it was done, but its answer cannot be read (%v). Do not call again: look for it in Heffl.", e.Status, e.Err)
+	if e, ok := errors.AsType[*heffl.WaitError](err); ok {
+		return limited(e.Wait)
 	}
-	switch why := cause(err); heffl.EffectOf(err) {
-	case heffl.EffectNone:
-		return "Heffl could not be reached (" + why + "), and nothing was sent. Check the network and HEFFL_BASE_URL; the same call again is safe."
-	default:
-		return "the request was sent, but no answer came (" + why + "). It may have been carried out: look for it in Heffl before calling again."
-	}
-}
-
-func cause(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time"
+		return &failure{outcome: notSent, cause: err, text: "the time for one call was over before anything was sent. Call again with the same arguments."}
 	case errors.Is(err, context.Canceled):
-		return "the call was cancelled"
+		return &failure{outcome: notSent, cause: err, text: "the call was cancelled before anything was sent. The same call again is safe."}
+	}
+	return &failure{outcome: notSent, cause: err, text: "Heffl could not be reached (" + reason(err) + "), and nothing was done. Check the network and HEFFL_BASE_URL; the same call again is safe."}
+}
+
+// reason is why something failed, without what the words around it say already.
+func reason(err error) string {
+	if e, ok := errors.AsType[*heffl.ConnError](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*heffl.BodyError](err); ok {
+		return fmt.Sprintf("its answer %d cannot be read: %v", e.Status, e.Err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
 	}
 	return err.Error()
 }
 
-// answered words a refusal or a failure that Heffl told of.
-func answered(e *heffl.Error) string {
+// answered words a refusal, or that a read failed at Heffl.
+func answered(e *heffl.Error) *failure {
 	said := e.Message
 	if said == "" {
 		said = http.StatusText(e.Status)
 	}
-	switch {
-	case e.Status == http.StatusUnauthorized:
-		return "Heffl refused the API key. Ask the user to check HEFFL_API_KEY: keys are made in Heffl under Settings > Developer. Nothing was done."
-	case e.Status == http.StatusForbidden:
-		return "the API key's user may not do this in Heffl (" + said + "). Ask an admin of the workspace for the permission, or use another key. Nothing was done."
-	case e.Status == http.StatusTooManyRequests:
-		return "Heffl's rate limit is reached, nothing was done. Call again with the same arguments " + when(e.Wait) + "."
-	case e.Status == http.StatusNotFound:
-		return "Heffl does not know something that was named (" + said + "). Nothing was done. Check each ID: is it of this workspace, and of the right kind?"
-	case e.Status == http.StatusConflict:
-		return "this clashes with what is in Heffl (" + said + "). Nothing was done. Change what clashes and call again."
-	case e.Status < 400:
-		return fmt.Sprintf("the address redirects elsewhere (%d), and redirects are not followed, so nothing was done. Ask the user to check HEFFL_BASE_URL.", e.Status)
-	case e.Status < 500:
-		return "Heffl refused this as invalid, and nothing was done. Correct it and call again: " + said + issues(e.Issues)
+	f := &failure{outcome: refused, cause: e}
+	switch e.Status {
+	case http.StatusTooManyRequests:
+		return limited(e.Wait)
+	case http.StatusUnauthorized:
+		f.text = "Heffl refused the API key, and nothing was done. Ask the user to check HEFFL_API_KEY: keys are made in Heffl under Settings > Developer."
+	case http.StatusForbidden:
+		f.text = "the API key's user may not do this in Heffl (" + said + "), and nothing was done. Ask an admin of the workspace for the permission, or use another key."
+	case http.StatusNotFound:
+		f.text = "Heffl does not know something that was named (" + said + "), and nothing was done. Check each ID: is it of this workspace, and of the right kind?" + issues(e.Issues)
+	case http.StatusConflict:
+		f.text = "this clashes with what is in Heffl (" + said + "), and nothing was done. Change what clashes and call again." + issues(e.Issues)
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		f.text = fmt.Sprintf("the address redirects elsewhere (%d), redirects are not followed, and nothing was done. Ask the user to check HEFFL_BASE_URL.", e.Status)
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		f.text = "Heffl refused this as invalid, and nothing was done. Correct it and call again: " + said + issues(e.Issues)
+	default:
+		f.text = fmt.Sprintf("Heffl answered %d (%s), and nothing was done.", e.Status, said) + issues(e.Issues)
+		if e.Status >= 500 || e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooEarly {
+			f.outcome, f.retryAfter = notSent, e.Wait
+			f.text = fmt.Sprintf("Heffl cannot answer at the moment (%d: %s), and nothing was done. Call again with the same arguments %s.", e.Status, said, when(e.Wait))
+		}
 	}
-	return fmt.Sprintf("Heffl failed (%d: %s). It may have been carried out: look for it in Heffl before calling again.", e.Status, said)
+	return f
 }
 
 func issues(list []heffl.Issue) string {
@@ -117,9 +184,55 @@ func issues(list []heffl.Issue) string {
 	return b.String()
 }
 
+func limited(wait time.Duration) *failure {
+	return &failure{
+		outcome: rateLimited, retryAfter: wait,
+		text: "Heffl's rate limit is reached, and nothing was done. Call again with the same arguments " + when(wait) + ".",
+	}
+}
+
 func when(wait time.Duration) string {
 	if wait <= 0 {
 		return "in a minute"
 	}
-	return fmt.Sprintf("in %d s", int(math.Ceil(wait.Seconds())))
+	return fmt.Sprintf("in %d s", wholeSeconds(wait))
+}
+
+func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+
+// unclear says that a request was sent and that its outcome is not known. With a journal, the same
+// call again looks first; without one, nobody would remember to.
+func (m *making) unclear(err error) *failure {
+	f := &failure{outcome: unsettled, cause: err, unsafe: m.Journal == nil}
+	what := "it was sent, and whether Heffl has carried it out is not known yet"
+	switch m.claim.Record.Ending {
+	case journal.Made:
+		what = "Heffl has carried it out, but what it made cannot be found yet"
+	case journal.Failed:
+		what = "Heffl failed after it was sent, and whether it was carried out is not known yet"
+	}
+	if err != nil {
+		what += " (" + reason(err) + ")"
+	}
+	if f.unsafe {
+		f.text = what + ". Nothing here remembers it (HEFFL_MCP_STATE is off): look for it in Heffl before calling again."
+		return f
+	}
+	f.text = what + ". Call " + m.action + " again with the same arguments: it looks first, and makes no second one."
+	return f
+}
+
+// noRecord stops a write that could not be written down: nothing is sent without a record.
+func noRecord(err error) error {
+	if err == nil || errors.Is(err, journal.ErrLost) {
+		return err
+	}
+	return &failure{outcome: notSent, cause: err, text: "nothing was sent, because it could not be written down first, and without that a crash could make it twice: " +
+		err.Error() + ". Ask the user to mend it; HEFFL_MCP_STATE names the journal."}
+}
+
+// rivalUnclear stops a first send while one that looks the same is unsettled.
+func rivalUnclear() error {
+	return &failure{outcome: lookAlike, text: "nothing was sent, because an earlier call for one that looks the same has not come to an end, and may have made it. " +
+		"Repeat that call with its own arguments first, or call again with allowDuplicate: true if the user wants another one."}
 }

@@ -4,7 +4,7 @@ import "strings"
 
 // idKinds is the reference's table of ID prefixes, https://docs.heffl.com/api-v2/id-prefixes, as
 // read on 2026-11-22. Contacts and companies share one. Nothing is known of what follows the prefix.
-var idKinds = []struct{ prefix, what string }{
+var idKinds = []idKind{
 	{"clt_", "contact or company"},
 	{"dpl_", "pipeline"},
 	{"dps_", "pipeline stage"},
@@ -23,12 +23,14 @@ var idKinds = []struct{ prefix, what string }{
 	{"tsk_", "task"},
 }
 
-// idKind is what an ID is of, by its prefix; empty where it has none that is known.
-func idKind(id string) string {
+type idKind struct{ prefix, what string }
+
+// idKindOf is what an ID is of, by its prefix; empty where it has none that is known.
+func idKindOf(id string) idKind {
 	for _, k := range idKinds {
 		if strings.HasPrefix(id, k.prefix) {
-			return k.what
+			return k
 		}
 	}
-	return ""
+	return idKind{}
 }

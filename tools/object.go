@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"heffl-mcp/schema"
 
@@ -50,6 +49,11 @@ func (o object) get(name string) (json.RawMessage, bool) {
 	return o[i].value, true
 }
 
+// without is the object less one member.
+func (o object) without(name string) object {
+	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return m.name == name })
+}
+
 // JSON writes the object with its members as they are.
 func (o object) JSON() json.RawMessage {
 	b := []byte{'{'}
@@ -63,18 +67,32 @@ func (o object) JSON() json.RawMessage {
 	return append(b, '}')
 }
 
-// without takes the members that have faults out of raw, and names them.
-func without(raw json.RawMessage, faults []schema.Fault) (json.RawMessage, []string) {
+// answeredObject is an answer of Heffl's as one object that every JSON parser reads: Unicode that
+// is none is replaced, and of a member that stands twice the last counts.
+func answeredObject(raw json.RawMessage) json.RawMessage {
+	if jsontext.Value(raw).IsValid() {
+		return raw
+	}
+	clean, err := jsontext.AppendFormat(nil, raw, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	if err != nil {
+		return raw // encoding/json took it, so this does
+	}
+	var o object
+	for _, m := range parse(clean) {
+		o = append(o.without(m.name), m)
+	}
+	return o.JSON()
+}
+
+// fitting takes the members that have faults out of raw, and names them.
+func fitting(raw json.RawMessage, faults []schema.Fault) (json.RawMessage, []string) {
 	var bad []string
 	o := slices.DeleteFunc(parse(raw), func(m member) bool {
-		has := slices.ContainsFunc(faults, func(f schema.Fault) bool {
-			rest, ok := strings.CutPrefix(f.Path, m.name)
-			return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
-		})
-		if has {
+		misfit := slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.In(m.name) })
+		if misfit {
 			bad = append(bad, m.name)
 		}
-		return has
+		return misfit
 	})
 	return o.JSON(), bad
 }

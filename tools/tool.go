@@ -11,11 +11,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"heffl-mcp/heffl"
+	"heffl-mcp/journal"
 	"heffl-mcp/schema"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -27,19 +31,46 @@ var all = []declaration{
 	createDeal,
 }
 
-// Deps is what tools work with.
+// Deps is what tools work with. Durations that are zero mean their defaults.
 type Deps struct {
 	Heffl    *heffl.Client
 	Version  string        // of this program; empty means "dev"
 	Log      *slog.Logger  // nil means none
-	Deadline time.Duration // one tool call; zero means 25 s, under the 60 s at which clients give up
+	Deadline time.Duration // one tool call; 25 s, under the 60 s at which clients give up
+
+	// Journal remembers what was sent, so that nothing is made twice. Nil means that nothing is
+	// remembered.
+	Journal *journal.Journal
+	// Tenant is whom the journal's entries belong to: see [Tenant].
+	Tenant string
+	// Timeout is how long one request to Heffl may take, as its client has it; 20 s.
+	Timeout time.Duration
+	// Settle is how long a finished request may take to show in GET /deals; 5 s.
+	Settle time.Duration
+	// Horizon is how long a request that was given up without an answer may still take effect; 20 s.
+	Horizon time.Duration
+	// SkipDuplicateCheck lets a first send leave without a look for a deal that looks the same.
+	SkipDuplicateCheck bool
+	// Followers counts the requests that have outlived their calls. Who ends the program waits for
+	// them, and then closes the journal; each is bounded by Timeout. Nil means one of its own.
+	Followers *sync.WaitGroup
 }
+
+// Tenant is the name under which the journal keeps what is done with a key at a base URL: a hash
+// that tells neither.
+func Tenant(key, baseURL string) string { return hash(key, baseURL) }
 
 // NewServer makes an MCP server with every tool. A tool whose declaration is incomplete, or whose
 // schema does not compile, is an error.
 func NewServer(d Deps) (*server.MCPServer, error) {
 	d.Version = cmp.Or(d.Version, "dev")
 	d.Deadline = cmp.Or(d.Deadline, 25*time.Second)
+	d.Timeout = cmp.Or(d.Timeout, heffl.DefaultTimeout)
+	d.Settle = cmp.Or(d.Settle, 5*time.Second)
+	d.Horizon = cmp.Or(d.Horizon, 20*time.Second)
+	if d.Followers == nil {
+		d.Followers = new(sync.WaitGroup)
+	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
@@ -100,14 +131,17 @@ type declaration interface {
 // A call is one call of a tool: what it works with, and its arguments, valid, as they came.
 type call struct {
 	*Deps
-	raw json.RawMessage
+	raw  json.RawMessage
+	tell func(wait time.Duration) // lets the client know that Heffl has to be waited for
 }
 
 // An answer is what a tool found or did.
 type answer struct {
+	id         string          // of what the answer is about
 	structured json.RawMessage // one object
 	text       string          // the same in words, for people and for clients that show no structured content
-	meta       map[string]any  // notes of this server, by their names after heffl-mcp/
+	outcome    string          // one word, as heffl-mcp/outcome
+	meta       map[string]any  // more notes of this server, by their names after heffl-mcp/
 }
 
 func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
@@ -128,35 +162,80 @@ func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
 	advertised.Annotations = t.Effect.annotations(t.Title)
 
 	handle := func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
-		start := time.Now()
+		start, outcome := time.Now(), broken
 		defer func() {
 			if p := recover(); p != nil {
 				d.Log.ErrorContext(ctx, "tool panicked", "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				result = mcp.NewToolResultError(t.Name + " failed inside heffl-mcp; its log has the cause. Nothing is known of what was done: look before calling again.")
+				result = failed(t.Name, &failure{outcome: broken, unsafe: d.Journal == nil, text: "failed inside heffl-mcp; its log has the cause. What was done is not known; the same call again finds out."})
 			}
-			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "ok", !result.IsError, "took", time.Since(start))
+			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "outcome", outcome, "took", time.Since(start))
 		}()
 		ctx, cancel := context.WithTimeout(ctx, d.Deadline)
 		defer cancel()
-		return t.run(ctx, d, in, out, arguments(req)), nil
+		c := &call{Deps: d, raw: arguments(req), tell: progress(ctx, req)}
+		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in)
+		if err != nil {
+			f := explain(err)
+			f.text = d.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
+			outcome = f.outcome
+			if f.cause != nil {
+				d.Log.DebugContext(ctx, "tool failed", "tool", t.Name, "outcome", outcome, "error", f.cause)
+			}
+			return failed(t.Name, f), nil
+		}
+		outcome = a.outcome
+		return a.result(out), nil
 	}
 	return server.ServerTool{Tool: advertised, Handler: handle}, nil
 }
 
-// run is the way of one call: bytes in, every fault named or the tool's work done, bytes out.
-func (t tool[A, R]) run(ctx context.Context, d *Deps, in, out *schema.Schema, raw json.RawMessage) *mcp.CallToolResult {
-	if _, faults := in.Check(raw); len(faults) > 0 {
-		return mcp.NewToolResultError(refusal(t.Name, faults))
+// run is the way of one call: bytes in, every fault named or the tool's work done.
+func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema) (*answer, error) {
+	if _, faults := in.Check(c.raw); len(faults) > 0 {
+		return nil, refusal(faults)
 	}
 	var args A
-	if err := in.Decode(raw, &args); err != nil {
-		return mcp.NewToolResultError(refusal(t.Name, []schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}))
+	if err := in.Decode(c.raw, &args); err != nil {
+		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}})
 	}
-	a, err := t.Run(ctx, &call{Deps: d, raw: raw}, args)
-	if err != nil {
-		return mcp.NewToolResultError(explain(t.Name, err))
+	return t.Run(ctx, c, args)
+}
+
+// progress tells the client of waits, where it gave a token to be told by.
+func progress(ctx context.Context, req mcp.CallToolRequest) func(time.Duration) {
+	s := server.ServerFromContext(ctx)
+	if s == nil || req.Params.Meta == nil || req.Params.Meta.ProgressToken == nil {
+		return func(time.Duration) {}
 	}
-	return a.result(out)
+	var step atomic.Int64
+	return func(wait time.Duration) {
+		_ = s.SendNotificationToClient(ctx, "notifications/progress", map[string]any{ // a client that cannot be told waits all the same
+			"progressToken": req.Params.Meta.ProgressToken,
+			"progress":      step.Add(1),
+			"message":       fmt.Sprintf("Heffl has to be waited for: %d s", wholeSeconds(wait)),
+		})
+	}
+}
+
+// failed is a failure as MCP has it.
+func failed(tool string, f *failure) *mcp.CallToolResult {
+	r := mcp.NewToolResultError(bounded(tool + ": " + f.text))
+	meta := map[string]any{"outcome": f.outcome, "retrySafe": !f.unsafe}
+	if f.retryAfter > 0 {
+		meta["retryAfter"] = wholeSeconds(f.retryAfter)
+	}
+	maps.Copy(meta, f.meta)
+	r.Meta = notes(meta)
+	return r
+}
+
+// notes are what this server, not Heffl or the protocol, says in _meta.
+func notes(meta map[string]any) *mcp.Meta {
+	m := &mcp.Meta{AdditionalFields: make(map[string]any, len(meta))}
+	for k, v := range meta {
+		m.AdditionalFields["heffl-mcp/"+k] = v
+	}
+	return m
 }
 
 // arguments are the bytes that the client sent. A client in this process may hand over a value
@@ -165,6 +244,12 @@ func arguments(req mcp.CallToolRequest) json.RawMessage {
 	raw := req.Params.RawArguments
 	if len(raw) == 0 && req.Params.Arguments != nil {
 		raw, _ = json.Marshal(req.Params.Arguments) // it came through a JSON-typed API: it marshals
+	}
+	if m := req.Params.Meta; m != nil && m.AdditionalFields["heffl-mcp/rawArguments"] == true {
+		var wrapped string // package serve hands on so what the MCP library cannot read
+		if json.Unmarshal(raw, &wrapped) == nil {
+			raw = json.RawMessage(wrapped)
+		}
 	}
 	if len(raw) == 0 || string(raw) == "null" {
 		return json.RawMessage("{}")
@@ -180,15 +265,16 @@ func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 	text := a.text + "\n" + string(a.structured)
 	if _, faults := out.Check(structured); len(faults) > 0 {
 		var misfits []string
-		structured, misfits = without(structured, faults)
-		text = fmt.Sprintf("%s\nNot of the documented type, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), a.structured)
-	}
-	r := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(text)}, StructuredContent: structured}
-	if len(a.meta) > 0 {
-		r.Meta = &mcp.Meta{AdditionalFields: make(map[string]any, len(a.meta))}
-		for k, v := range a.meta {
-			r.Meta.AdditionalFields["heffl-mcp/"+k] = v
+		structured, misfits = fitting(structured, faults)
+		if _, more := out.Check(structured); len(more) > 0 {
+			structured = object{{"id", quoted(a.id)}}.JSON()
+			misfits = append(misfits, "all but id")
 		}
+		text = fmt.Sprintf("%s\nNot as documented, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), a.structured)
 	}
+	meta := map[string]any{"outcome": a.outcome, "retrySafe": true}
+	maps.Copy(meta, a.meta)
+	r := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(text)}, StructuredContent: structured}
+	r.Meta = notes(meta)
 	return r
 }

@@ -17,9 +17,10 @@ import (
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/journal"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/mark3labs/mcp-go/client"
+	mcpclient "github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
@@ -27,21 +28,38 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 const testKey = "key-that-no-output-may-show"
 
-// connect returns a real MCP client of a server whose tools talk to the handler as if it were Heffl.
-func connect(tb testing.TB, upstream http.Handler) *client.Client {
+// connect returns a real MCP client of a server whose tools talk to the sandbox.
+func connect(tb testing.TB, sb *sandbox.Sandbox) *mcpclient.Client {
 	tb.Helper()
-	srv := httptest.NewServer(upstream)
-	tb.Cleanup(srv.Close)
-	return connectTo(tb, Deps{Heffl: &heffl.Client{BaseURL: srv.URL, Key: testKey, HTTP: srv.Client()}})
+	return connectTo(tb, Deps{Heffl: inProcess(sb), Journal: memory(tb), Tenant: "t"})
 }
 
-func connectTo(tb testing.TB, d Deps) *client.Client {
+func inProcess(sb *sandbox.Sandbox) *heffl.Client {
+	return &heffl.Client{BaseURL: sandbox.BaseURL, Key: testKey, HTTP: sb.HTTPClient()}
+}
+
+// client is one of a server that stands in for Heffl.
+func client(srv *httptest.Server) *heffl.Client {
+	return &heffl.Client{BaseURL: srv.URL, Key: testKey, HTTP: srv.Client()}
+}
+
+func memory(tb testing.TB) *journal.Journal {
+	tb.Helper()
+	j, err := journal.New(":memory:", journal.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { j.Close() })
+	return j
+}
+
+func connectTo(tb testing.TB, d Deps) *mcpclient.Client {
 	tb.Helper()
 	m, err := NewServer(d)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := client.NewInProcessClient(m)
+	c, err := mcpclient.NewInProcessClient(m)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -60,7 +78,7 @@ func newSandbox(tb testing.TB) *sandbox.Sandbox {
 	return sb
 }
 
-func callTool(tb testing.TB, c *client.Client, name, args string) *mcp.CallToolResult {
+func callTool(tb testing.TB, c *mcpclient.Client, name, args string) *mcp.CallToolResult {
 	tb.Helper()
 	var req mcp.CallToolRequest
 	req.Params.Name, req.Params.Arguments = name, json.RawMessage(args)
@@ -81,8 +99,8 @@ func textOf(r *mcp.CallToolResult) string {
 	return strings.Join(parts, "\n---\n")
 }
 
-// notes are what this server, not the protocol, says in _meta.
-func notes(r *mcp.CallToolResult) map[string]any {
+// notesOf are what this server, not the protocol, says in _meta.
+func notesOf(r *mcp.CallToolResult) map[string]any {
 	if r.Meta == nil {
 		return nil
 	}

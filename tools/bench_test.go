@@ -1,0 +1,76 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"heffl-mcp/journal"
+
+	"github.com/mark3labs/mcp-go/mcp"
+)
+
+// BenchmarkCreateDeal shows what the journal costs a call: without one, in memory, in a file, and in
+// PostgreSQL where HEFFL_MCP_TEST_POSTGRES names one; one call at a time and 16 at once. Heffl
+// answers at once, over HTTP on this machine.
+func BenchmarkCreateDeal(b *testing.B) {
+	var made atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"id":"dl_%d","number":"D","title":"Rollout","contactEmails":[]}`, made.Add(1))
+	}))
+	b.Cleanup(srv.Close)
+	stores := map[string]string{"off": "", "memory": ":memory:", "sqlite": filepath.Join(b.TempDir(), "journal.db")}
+	if url := os.Getenv("HEFFL_MCP_TEST_POSTGRES"); url != "" {
+		stores["postgres"] = url
+	}
+	var nth atomic.Int64
+	for _, name := range []string{"off", "memory", "sqlite", "postgres"} {
+		dsn, ok := stores[name]
+		if !ok {
+			continue
+		}
+		for _, inFlight := range []int{1, 16} {
+			b.Run(fmt.Sprintf("%s/%d", name, inFlight), func(b *testing.B) {
+				d := Deps{Heffl: client(srv), Tenant: rand(b), SkipDuplicateCheck: true}
+				if dsn != "" {
+					j, err := journal.New(dsn, journal.Options{})
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.Cleanup(func() { j.Close() })
+					d.Journal = j
+				}
+				c := connectTo(b, d)
+				b.ReportAllocs()
+				b.SetParallelism((inFlight + 1) / 2) // of two processors
+				each := func() {
+					var req mcp.CallToolRequest
+					req.Params.Name = "create_deal"
+					req.Params.Arguments = json.RawMessage(fmt.Sprintf(`{"title":"Rollout %d","clientId":"clt_1","pipelineId":"dpl_1"}`, nth.Add(1)))
+					if r, err := c.CallTool(b.Context(), req); err != nil || r.IsError {
+						b.Error(err, r)
+					}
+				}
+				if inFlight == 1 {
+					for b.Loop() {
+						each()
+					}
+					return
+				}
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						each()
+					}
+				})
+			})
+		}
+	}
+}
+
+// rand is a tenant that no earlier run of the benchmark has used.
+func rand(b *testing.B) string { return hash(b.Name(), b.TempDir()) }

@@ -1,0 +1,576 @@
+package tools
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"heffl-mcp/heffl"
+	"heffl-mcp/journal"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A write is something that is to be done exactly once.
+type write struct {
+	action  string          // the tool's name
+	args    json.RawMessage // as the model gave them
+	body    json.RawMessage // what is sent: the fingerprint is of this
+	match   []string        // what the outcome is recognised by, as loosely as it ever is
+	about   any             // what the journal's listing shows
+	another bool            // a second one of the same is wanted
+
+	// before is what must hold before a first send: nobody has made what looks the same.
+	before func(context.Context) error
+	send   func(context.Context) (*heffl.Response, error)
+	// look finds what earlier sends of this made, if anything, not older than since by Heffl's
+	// clock; owned reports which of the IDs belong to other intents.
+	look func(ctx context.Context, since time.Time, owned func([]string) (map[string]string, error)) (*found, error)
+}
+
+// found is one object of Heffl's.
+type found struct {
+	id     string
+	object json.RawMessage
+	near   error // not nil: it may be what was made, but differs from what was sent; what to say of it
+}
+
+// How an outcome came about: the journal keeps it, and _meta says it.
+const (
+	created   = "created"
+	replayed  = "replayed"  // the same arguments were seen before, and nothing was sent
+	recovered = "recovered" // an earlier send had worked, and nothing more was sent
+)
+
+// once does a write exactly once, over whatever breaks: the table "Once" of docs/exactly-once.md,
+// row by row. It returns what was made and how.
+func (c *call) once(ctx context.Context, w write) (*found, string, error) {
+	in := c.intent(w)
+	if rec, ok := c.seen(ctx, w, in); ok {
+		return outcomeOf(rec)
+	}
+	var before *making // that sent it, and then lost its claim
+	for {
+		claim, err := c.claim(ctx, in)
+		if err != nil {
+			if before != nil {
+				err = before.unclear(err)
+			}
+			return nil, "", err
+		}
+		m := &making{call: c, write: w, claim: claim}
+		switch claim.Verdict {
+		case journal.Done:
+			m.note(ctx, claim.MarkDelivered(ctx))
+			made, how, err := outcomeOf(&claim.Record)
+			if before != nil {
+				how = recovered
+			}
+			return made, how, err
+		case journal.Busy:
+			if made, err := m.stand(ctx); made != nil || err != nil {
+				return made, recovered, err
+			}
+		default: // it is ours
+			made, how, err := m.make(ctx)
+			if !errors.Is(err, journal.ErrLost) {
+				return made, how, err
+			}
+			if m.sent { // somebody else went on with it after our lease: see what they have
+				before = m
+				in.Another = false // what they have is the one that was wanted
+
+			}
+		}
+	}
+}
+
+// seen answers arguments that were seen before letter for letter, without a look-up or a write.
+func (c *call) seen(ctx context.Context, w write, in journal.Intent) (*journal.Record, bool) {
+	if c.Journal == nil || w.another {
+		return nil, false
+	}
+	rec, ok, err := c.Journal.Find(ctx, in.Tenant, in.Action, in.Args)
+	return rec, err == nil && ok && rec.Delivered // what is wrong with the journal, or has to be written there, Claim does
+}
+
+func (c *call) intent(w write) journal.Intent {
+	about, _ := json.Marshal(w.about)
+	return journal.Intent{
+		Tenant: c.Tenant, Action: w.action, About: about, Another: w.another, Lease: c.lease(),
+		Fingerprint: fingerprint(w.body), Args: fingerprint(w.args), Match: hash(w.match...),
+	}
+}
+
+// lease is how long a claim is kept without word from its holder: a request has ended by then.
+func (c *call) lease() time.Duration { return c.Timeout + time.Second }
+
+// claim is the journal's word on an intent. Without a journal every intent is new.
+func (c *call) claim(ctx context.Context, in journal.Intent) (*journal.Claim, error) {
+	if c.Journal == nil {
+		now := time.Now()
+		return &journal.Claim{Verdict: journal.Fresh, Record: journal.Record{Created: now, SentAt: now}}, nil
+	}
+	claim, err := c.Journal.Claim(ctx, in)
+	if err != nil {
+		return nil, cmp.Or(ctx.Err(), noRecord(err))
+	}
+	return claim, nil
+}
+
+func outcomeOf(rec *journal.Record) (*found, string, error) {
+	return &found{id: rec.Ref, object: rec.Outcome}, replayed, nil
+}
+
+// fingerprint is the hash of a JSON text in the canonical form of RFC 8785, but that integers keep
+// their digits: two that a float64 cannot tell apart are two intents.
+func fingerprint(raw json.RawMessage) string {
+	v := jsontext.Value(raw).Clone()
+	if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false)); err != nil {
+		v = jsontext.Value(raw) // it was valid when it came in; its own bytes do as well
+	}
+	return hash(string(v))
+}
+
+func hash(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(fmt.Appendf(nil, "%d:%s", len(p), p))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// making is one call's hold on an intent.
+type making struct {
+	*call
+	write
+	claim *journal.Claim
+	tries int  // sends whose outcome is not known, and the one that is on its way
+	sent  bool // there has been one
+}
+
+const (
+	// firstLook and slowestLook bound the time between two looks.
+	firstLook   = 250 * time.Millisecond
+	slowestLook = 5 * time.Second
+	// restamp is how old a record may be when its request leaves.
+	restamp = time.Second
+	// unhurried is how long a holder of an intent is left alone before others look for its outcome.
+	unhurried = 2 * time.Second
+	// maxSends bounds how often one call sends what a server error answered.
+	maxSends = 4
+	// lookAgain is how long a claim is kept for the next look.
+	lookAgain = slowestLook + 3*time.Second
+)
+
+// make carries out an intent that is this call's.
+func (m *making) make(ctx context.Context) (*found, string, error) {
+	if m.claim.Verdict == journal.Fresh {
+		if err := m.clear(ctx); err != nil {
+			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			return nil, "", err
+		}
+	} else if made, err := m.settle(ctx); made != nil || err != nil {
+		return made, recovered, err
+	}
+	for {
+		made, err := m.attempt(ctx)
+		if made != nil || err != nil {
+			return made, created, err
+		}
+		m.sent = true
+		if made, err := m.settle(ctx); made != nil || err != nil {
+			return made, recovered, err
+		}
+	}
+}
+
+// clear holds a first send back until the other calls for what looks the same have come to an end,
+// and asks whether what looks the same is there. Of two calls that meet, the later one gives up its
+// claim until the earlier one is through, and then begins again: ErrLost.
+func (m *making) clear(ctx context.Context) error {
+	if m.another {
+		return nil
+	}
+	rivals, err := m.rivals(ctx)
+	for ; err == nil; rivals, err = m.rivals(ctx) {
+		i := slices.IndexFunc(rivals, func(r journal.Record) bool { return r.Held(time.Now()) })
+		if i < 0 {
+			break
+		}
+		later := m.claim.Record.ID > rivals[i].ID
+		if later {
+			m.close(ctx, m.claim.Refused, []byte("stood back for another call"))
+		}
+		if _, err := m.Journal.Wait(ctx, rivals[i].ID); err != nil {
+			return rivalUnclear()
+		}
+		if later {
+			return journal.ErrLost
+		}
+	}
+	if err != nil {
+		return cmp.Or(ctx.Err(), noRecord(err))
+	}
+	if err := m.before(ctx); err != nil {
+		return err
+	}
+	if len(rivals) > 0 {
+		return rivalUnclear()
+	}
+	return nil
+}
+
+// rivals are the unsettled intents that would be recognised by the same as this, the oldest first.
+func (m *making) rivals(ctx context.Context) ([]journal.Record, error) {
+	if m.Journal == nil {
+		return nil, nil
+	}
+	rec := &m.claim.Record
+	return m.Journal.Rivals(ctx, rec.Tenant, rec.Action, rec.Match, rec.ID)
+}
+
+// attempt sends, as often as it takes until something has left. It returns neither an outcome nor
+// an error where the outcome has to be looked for.
+func (m *making) attempt(ctx context.Context) (*found, error) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 2*time.Second
+	for {
+		if err := m.ready(ctx); err != nil {
+			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			return nil, err
+		}
+		r, err := m.follow(ctx)
+		if late, ok := errors.AsType[*failure](err); ok {
+			return nil, late
+		}
+		made, err := m.record(ctx, r, err, true)
+		if made != nil || err == nil {
+			return made, nil
+		}
+		switch again, wait := sendAgain(err, pause); {
+		case !again:
+			return nil, err
+		case !within(ctx, wait):
+			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			return nil, err
+		default:
+			m.tries--
+			m.tell(wait)
+			if err := sleep(ctx, wait); err != nil {
+				m.close(ctx, m.claim.Refused, []byte(err.Error()))
+				return nil, err
+			}
+		}
+	}
+}
+
+// sendAgain tells whether a send that has certainly done nothing is worth another, and after what wait.
+func sendAgain(err error, pause backoff.BackOff) (bool, time.Duration) {
+	if e, ok := errors.AsType[*heffl.Error](err); ok {
+		return e.Status == http.StatusTooManyRequests, cmp.Or(e.Wait, time.Second)
+	}
+	_, ok := errors.AsType[*heffl.ConnError](err)
+	return ok, pause.NextBackOff()
+}
+
+// ready waits until the rate limit lets a write leave, and sees to it that the record on disk says
+// when it left, not when it was thought of.
+func (m *making) ready(ctx context.Context) error {
+	if err := m.Heffl.Ready(ctx); err != nil {
+		return err
+	}
+	m.tries++
+	if m.Journal == nil || m.tries == 1 && m.claim.Verdict == journal.Fresh && time.Since(m.claim.Record.SentAt) < restamp {
+		return nil
+	}
+	if err := m.claim.Sending(ctx, m.lease()); err != nil {
+		return cmp.Or(ctx.Err(), noRecord(err))
+	}
+	return nil
+}
+
+// follow sends. A request that has left is followed to its end, and its outcome kept, even where
+// the call has to end before: nobody else would know. Then it returns a *failure.
+func (m *making) follow(ctx context.Context) (*heffl.Response, error) {
+	type answer struct {
+		r   *heffl.Response
+		err error
+	}
+	detached := context.WithoutCancel(ctx)
+	answered, left := make(chan answer), make(chan struct{})
+	m.Followers.Go(func() {
+		r, err := m.guarded(detached) // bounded by the client's timeout
+		select {
+		case answered <- answer{r, err}:
+			return
+		case <-left: // and m with it to us
+		}
+		if _, err := m.record(detached, r, err, false); err != nil {
+			m.Log.WarnContext(detached, "a request that outlived its call has ended", "action", m.action, "error", err)
+		}
+	})
+	select {
+	case a := <-answered:
+		return a.r, a.err
+	case <-ctx.Done():
+		late := m.unclear(ctx.Err())
+		close(left)
+		return nil, late
+	}
+}
+
+// guarded sends. A panic costs this call, not the program; what was done by then is not known.
+func (m *making) guarded(ctx context.Context) (r *heffl.Response, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.Log.ErrorContext(ctx, "sending panicked", "action", m.action, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errors.New("failed inside heffl-mcp")
+		}
+	}()
+	return m.send(ctx)
+}
+
+// record keeps how a send has ended. It returns the outcome, or the error of a refusal, or neither
+// where the outcome has to be looked for.
+func (m *making) record(ctx context.Context, r *heffl.Response, err error, delivered bool) (*found, error) {
+	if err == nil {
+		made := &found{id: r.ID(), object: r.Object()}
+		return made, m.done(ctx, made, created, delivered)
+	}
+	ending := journal.Unanswered
+	switch heffl.EffectOf(err) {
+	case heffl.EffectNone:
+		if again, _ := sendAgain(err, &backoff.ZeroBackOff{}); !again || !delivered {
+			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+		}
+		return nil, err
+	case heffl.EffectDone:
+		ending = journal.Made
+	case heffl.EffectUnknown:
+		ending = journal.Failed
+	}
+	m.Log.WarnContext(ctx, "a request has ended without an outcome", "action", m.action, "ending", ending, "error", err)
+	m.ended(ctx, ending)
+	if !delivered {
+		m.release(ctx)
+	}
+	return nil, nil
+}
+
+// done keeps an outcome. What Heffl has answered is certain, and is told of whatever the journal
+// says; what was found by looking is not ours where the journal knows another owner.
+func (m *making) done(ctx context.Context, made *found, how string, delivered bool) error {
+	if m.Journal == nil {
+		return nil
+	}
+	err := m.claim.Done(context.WithoutCancel(ctx), made.id, made.object, how, delivered && ctx.Err() == nil)
+	if err == nil || how == recovered && (errors.Is(err, journal.ErrTaken) || errors.Is(err, journal.ErrLost)) {
+		return err
+	}
+	m.Log.WarnContext(ctx, "an outcome could not be kept; the next call with the same arguments looks for it", "action", m.action, "error", err)
+	return nil
+}
+
+// close ends the claim of what has certainly not been done.
+func (m *making) close(ctx context.Context, end func(context.Context, []byte) error, why []byte) {
+	if m.Journal == nil {
+		return
+	}
+	m.note(ctx, end(context.WithoutCancel(ctx), why))
+}
+
+// ended notes how a send ended whose outcome is not known.
+func (m *making) ended(ctx context.Context, how journal.Ending) {
+	now := time.Now()
+	if m.Journal == nil {
+		m.claim.Record.GaveUpAt, m.claim.Record.Ending = now, how
+		return
+	}
+	m.note(ctx, m.claim.Ended(context.WithoutCancel(ctx), now, how))
+}
+
+// release leaves the rest to the next call with the same arguments.
+func (m *making) release(ctx context.Context) {
+	if m.Journal != nil {
+		m.note(ctx, m.claim.Release(context.WithoutCancel(ctx)))
+	}
+}
+
+// note logs that the journal did not take what would have spared the next call a look or a wait.
+func (m *making) note(ctx context.Context, err error) {
+	if err != nil && !errors.Is(err, journal.ErrLost) {
+		m.Log.WarnContext(ctx, "the journal could not be written; the next call with the same arguments looks before it sends", "action", m.action, "error", err)
+	}
+}
+
+// settle finds out what became of an intent that may have been sent: it looks until it is there, or
+// until it can no longer come and may be sent again; then it returns neither an outcome nor an
+// error.
+func (m *making) settle(ctx context.Context) (*found, error) {
+	var trouble error
+	for pause := firstLook; ; pause = min(2*pause, slowestLook) {
+		began := time.Now()
+		made, err := m.lookOnce(ctx)
+		if errors.Is(err, journal.ErrLost) {
+			return nil, err
+		}
+		if made != nil && made.near == nil {
+			return made, nil
+		}
+		trouble = err
+		ripe := m.ripe()
+		switch {
+		case err != nil || began.Before(ripe):
+		case made != nil && !m.another:
+			m.release(ctx)
+			return nil, made.near
+		case m.tries < maxSends && (made != nil || m.claim.Record.Ending != journal.Made):
+			return nil, nil
+		}
+		if until := time.Until(ripe); until > 0 {
+			pause = min(pause, until)
+		}
+		if !within(ctx, pause) {
+			break
+		}
+		m.tell(pause)
+		if sleep(ctx, pause) != nil {
+			break
+		}
+		if m.Journal == nil {
+			continue
+		}
+		if err := m.claim.Extend(ctx, lookAgain); errors.Is(err, journal.ErrLost) {
+			return nil, err
+		} else if err != nil {
+			trouble = err
+			break
+		}
+	}
+	m.release(ctx)
+	return nil, m.unsettled(cmp.Or(trouble, ctx.Err()))
+}
+
+// ripe is when a look that finds nothing means that nothing was made, and will be; or, of what was
+// certainly made, that it is not there as it was sent.
+func (m *making) ripe() time.Time {
+	rec := m.claim.Record
+	switch {
+	case rec.Ending == journal.Failed, rec.Ending == journal.Made:
+		return rec.GaveUpAt.Add(m.Settle)
+	case !rec.GaveUpAt.IsZero():
+		return rec.GaveUpAt.Add(m.Horizon + m.Settle)
+	}
+	return rec.SentAt.Add(max(m.Horizon, m.Timeout) + m.Settle) // its sender died
+}
+
+// lookOnce looks for what this intent has made and, where it is there, keeps it.
+func (m *making) lookOnce(ctx context.Context) (*found, error) {
+	rec := &m.claim.Record
+	made, err := m.look(ctx, rec.Created, func(ids []string) (map[string]string, error) { return m.owned(ctx, ids) })
+	if err != nil || made == nil || made.near != nil {
+		return made, err
+	}
+	if contested, err := m.contested(ctx); contested || err != nil {
+		return nil, cmp.Or(err, errContested)
+	}
+	err = m.done(ctx, made, recovered, true)
+	if errors.Is(err, journal.ErrTaken) {
+		return nil, errContested // it was free a moment ago: look again
+	}
+	return made, err
+}
+
+func (m *making) owned(ctx context.Context, ids []string) (map[string]string, error) {
+	if m.Journal == nil {
+		return nil, nil
+	}
+	return m.Journal.Owned(ctx, m.claim.Record.Tenant, m.claim.Record.Action, ids)
+}
+
+// errContested says that what was found may be what another call has made, which is still running.
+var errContested = errors.New("another call for one that looks the same is still running")
+
+// contested reports whether another call for what looks the same is on its way: it may be who made
+// what was found, and its answer will tell.
+func (m *making) contested(ctx context.Context) (bool, error) {
+	if m.Journal == nil {
+		return false, nil
+	}
+	rec := &m.claim.Record
+	rivals, err := m.Journal.Rivals(ctx, rec.Tenant, rec.Action, rec.Match, rec.ID)
+	return slices.ContainsFunc(rivals, func(r journal.Record) bool {
+		return r.State == journal.StateOpen && r.Held(time.Now())
+	}), err
+}
+
+// stand waits for whoever has the intent. Where they take long, they may be dead: then their
+// outcome is looked for, so that nobody waits for a lease to run out. It returns nothing where the
+// intent is free again, or settled.
+func (m *making) stand(ctx context.Context) (*found, error) {
+	for {
+		brief, cancel := context.WithTimeout(ctx, unhurried)
+		_, err := m.Journal.Wait(brief, m.claim.Record.ID)
+		waited := brief.Err() != nil
+		cancel()
+		if err == nil {
+			return nil, nil
+		}
+		if !waited || !within(ctx, firstLook) {
+			return nil, m.busy(cmp.Or(ctx.Err(), err))
+		}
+		switch made, err := m.lookOnce(ctx); {
+		case errors.Is(err, journal.ErrLost):
+			return nil, nil
+		case made != nil && made.near == nil:
+			return made, nil
+		}
+	}
+}
+
+// busy says that another call has the intent.
+func (m *making) busy(err error) *failure {
+	return m.pending("another call with the same arguments is still at it, and what becomes of it is not known yet", err)
+}
+
+// unsettled says that it is not known what became of an intent.
+func (m *making) unsettled(err error) *failure {
+	if rec := &m.claim.Record; m.sent || !rec.GaveUpAt.IsZero() {
+		return m.unclear(err)
+	}
+	return m.pending("an earlier call broke off, may have sent this, and whether Heffl has carried it out is not known yet", err)
+}
+
+func (m *making) pending(what string, err error) *failure {
+	if err != nil {
+		what += " (" + reason(err) + ")"
+	}
+	return &failure{outcome: unsettled, cause: err, text: what + ". Call " + m.action + " again with the same arguments: it looks first, and makes no second one."}
+}
+
+// within reports whether ctx lasts for d.
+func within(ctx context.Context, d time.Duration) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() == nil && (!ok || time.Until(end) > d)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
