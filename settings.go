@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	_ "time/tzdata" // for machines without zone files: Windows, bare images
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
@@ -33,6 +34,7 @@ type settings struct {
 	Window     time.Duration `env:"HEFFL_MCP_WINDOW" default:"24h" placeholder:"24h" help:"How long the same arguments return the same deal."`
 	Settle     time.Duration `env:"HEFFL_MCP_SETTLE" default:"5s" placeholder:"5s" help:"How long a finished request may take to show in Heffl's lists."`
 	Horizon    time.Duration `env:"HEFFL_MCP_HORIZON" default:"20s" placeholder:"20s" help:"How long a request without an answer may still take effect."`
+	Timezone   string        `name:"timezone" env:"HEFFL_MCP_TIMEZONE" default:"UTC" placeholder:"ZONE" help:"Where a day without a time begins, such as Asia/Dubai (${default})."`
 	LogLevel   string        `env:"HEFFL_MCP_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"info" help:"Least level that is logged on standard error: ${enum}."`
 	LogFormat  string        `env:"HEFFL_MCP_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text" help:"Form of the log: ${enum}."`
 }
@@ -84,6 +86,10 @@ func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*server.MCPServer
 	if s.Timeout <= 0 || s.Deadline <= 0 || s.Window <= 0 || s.Settle <= 0 || s.Horizon <= 0 {
 		return nil, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
 	}
+	zone, err := time.LoadLocation(s.Timezone)
+	if err != nil || s.Timezone == "Local" {
+		return nil, nil, usage("--timezone %s is not a time zone; give a name such as Asia/Dubai, Europe/Berlin or UTC", s.Timezone)
+	}
 	client, closeSandbox, err := s.client()
 	if err != nil {
 		return nil, nil, err
@@ -98,7 +104,7 @@ func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*server.MCPServer
 	d := tools.Deps{
 		Heffl: client, Version: version(), Log: log, Deadline: s.Deadline,
 		Journal: j, Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
-		SkipDuplicateCheck: s.Duplicates == "off", Followers: new(sync.WaitGroup),
+		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: new(sync.WaitGroup),
 	}
 	end := func() error {
 		d.Followers.Wait() // each bounded by the timeout of a request
@@ -136,7 +142,7 @@ func (s *settings) journal(log *slog.Logger) (*journal.Journal, error) {
 func (s *settings) client() (*heffl.Client, func() error, error) {
 	c := &heffl.Client{BaseURL: s.BaseURL, UserAgent: "heffl-mcp/" + version(), Timeout: s.Timeout, Budget: new(heffl.Budget)}
 	if s.Sandbox {
-		sb := sandbox.New(sandbox.Options{})
+		sb := sandbox.New(sandbox.Options{RateLimit: -1})                        // nobody shares it
 		c.BaseURL, c.Key, c.HTTP = sandbox.BaseURL, rand.Text(), sb.HTTPClient() // any key does, but a word would be taken out of answers as a secret
 		return c, sb.Close, nil
 	}

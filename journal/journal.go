@@ -132,6 +132,8 @@ func New(dsn string, o Options) (*Journal, error) {
 			return nil, err
 		}
 		j.connect = server.open
+	case strings.HasPrefix(dsn, "postgres:"), strings.HasPrefix(dsn, "postgresql:"):
+		return nil, errors.New("journal: a PostgreSQL URL begins with postgres://") // as a file, its password would name a folder
 	case isURL && isScheme(scheme):
 		return nil, fmt.Errorf("journal: can't be kept in %s://; want a file, :memory: or a postgres:// URL", scheme)
 	case strings.ContainsRune(dsn, 0):

@@ -2,9 +2,10 @@
 // for what is advertised, what is validated and what is decoded.
 //
 //	s, err := schema.For[DealArgs](schema.Input)
-//	s.JSON()                          // to advertise, in the form that every client takes
-//	value, faults := s.Check(raw)     // every fault, with its path, not only the first
-//	err = s.Decode(raw, &args)        // after a check without faults
+//	s.JSON()                                // to advertise, in the form that every client takes
+//	value, faults := s.Check(raw)           // every fault, with its path, not only the first
+//	raw, done := s.Repair(raw, faults, nil) // what has one reading, put right; then Check again
+//	err = s.Decode(raw, &args)              // after a check without faults
 //
 // It knows no network, no protocol and no API. What a fault means for a caller (which tool finds
 // a value, what to do next) is worded by those who know.
@@ -158,6 +159,9 @@ func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 		if nullable(n) {
 			n.Extras = map[string]any{"type": []string{n.Type, "null"}}
 			n.Type = ""
+			if len(n.Enum) > 0 {
+				n.Enum = append(n.Enum, nil)
+			}
 		}
 		if n.Pattern == anyVisible {
 			n.Pattern = `[^\s\p{Z}\p{C}]` // Go's \S knows ASCII only

@@ -256,27 +256,27 @@ func invalidDeals(t *testing.T) map[string][]string {
 		}
 	}
 	for name, prefix := range ids {
-		wrong("an ID that begins with "+prefix, name, `7`, `true`, `{}`, `[]`, `["`+prefix+`1"]`, `""`, `"`+prefix+`"`, `"`+prefix+`a b"`, `"`+strings.ToUpper(prefix)+`1"`, `" `+prefix+`1"`)
+		wrong("an ID that begins with "+prefix, name, `7`, `true`, `{}`, `[]`, `["`+prefix+`1"]`, `"`+prefix+`"`, `"`+prefix+`a b"`, `"`+strings.ToUpper(prefix)+`1"`, `" `+prefix+`1"`)
 		with(name, `"dl_9f2"`, name+": got ", prefix, "this is the ID of a deal")
-		if name != "stageId" {
-			wrong("an ID that begins with "+prefix, name, `null`)
+		if name == "clientId" || name == "pipelineId" { // elsewhere they are read as not given
+			wrong("an ID that begins with "+prefix, name, `null`, `""`)
 		}
 	}
 	for name, prefix := range lists {
-		wrong("an array, each item an ID that begins with "+prefix, name, `"`+prefix+`1"`, `null`, `5`, `{"0":"`+prefix+`1"}`)
+		wrong("an array, each item an ID that begins with "+prefix, name, `5`, `{"0":"`+prefix+`1"}`)
 		for _, item := range []string{`""`, `null`, `1`, `"name"`, `["` + prefix + `1"]`} {
 			with(name, `["`+prefix+`1",`+item+`]`, name+"[1]: got ", "give an ID that begins with "+prefix)
 		}
 	}
 	wrong("a non-empty string", "title", `""`, `"  "`, `null`, `1`, `["a"]`, `{"en":"a"}`)
-	wrong("a JSON number", "price", `"25000"`, `"$5"`, `"1,000"`, `null`, `true`, `[1]`, `{}`)
-	wrong("an RFC 3339 date-time", "expectedCloseDate", `"2026-06-30"`, `"tomorrow"`, `"30/06/2026"`, `"2026-06-31T00:00:00Z"`, `"2026-06-30T25:00:00Z"`, `"2026-06-30T00:00:00"`, `"2026-06-30t00:00:00z"`, `"2026-06-30T23:59:60Z"`, `1782777600`, `null`, `""`)
-	wrong("one of LOW, MEDIUM, HIGH", "priority", `"high"`, `"URGENT"`, `1`, `null`, `""`)
-	wrong("one of ACTIVE, WON, LOST", "status", `"OPEN"`, `"won"`, `null`, `false`)
-	wrong("three capital letters", "currency", `"usd"`, `"US"`, `"USDT"`, `"$"`, `840`, `null`)
-	wrong("true or false", "isInclusiveTax", `"true"`, `1`, `null`, `"no"`)
-	wrong("true or false", "allowDuplicate", `"true"`, `1`, `null`)
-	wrong("an array", "products", `{}`, `"[]"`, `null`, `1`)
+	wrong("a JSON number", "price", `"$5"`, `"1,000"`, `"1.250"`, `"0x10"`, `"NaN"`, `"٥٠"`, `true`, `[1]`, `{}`)
+	wrong("an RFC 3339 date-time", "expectedCloseDate", `"tomorrow"`, `"30/06/2026"`, `"2026-06-31T00:00:00Z"`, `"2026-06-30T25:00:00Z"`, `"2026-06-30T00:00:00"`, `"2026-06-30t00:00:00z"`, `"2026-06-30T23:59:60Z"`, `1782777600`)
+	wrong("one of LOW, MEDIUM, HIGH", "priority", `"URGENT"`, `1`)
+	wrong("one of ACTIVE, WON, LOST", "status", `"OPEN"`, `false`)
+	wrong("three capital letters", "currency", `"US"`, `"USDT"`, `"$"`, `840`)
+	wrong("true or false", "isInclusiveTax", `1`, `"no"`)
+	wrong("true or false", "allowDuplicate", `1`, `"yes"`)
+	wrong("an array", "products", `"[Seat]"`, `1`)
 	line := func(member string) string { return `[{"name":"Seat","quantity":1,"price":2},{` + member + `}]` }
 	item := `"name":"Seat","quantity":1,"price":2`
 	with("products", line(`"quantity":1,"price":2`), "products[1].name: missing", "give a non-empty string")
@@ -285,7 +285,7 @@ func invalidDeals(t *testing.T) map[string][]string {
 	with("products", `["Seat"]`, `products[0]: got "Seat"`, "give an object with name, quantity, price")
 	with("products", `[null]`, `products[0]: got null`, "give an object with name, quantity, price")
 	for _, name := range []string{"quantity", "price", "tax", "discount"} {
-		for _, v := range []string{`"1"`, `null`, `true`, `[1]`} {
+		for _, v := range []string{`"1.5.0"`, `"1,5"`, `true`, `[1]`} {
 			with("products", line(strings.Join(withoutMember(item, name), ",")+`,"`+name+`":`+v), "products[1]."+name+": got ", "give a JSON number")
 		}
 		with("products", line(strings.Join(withoutMember(item, name), ",")+`,"`+name+`":-0.01`), "products[1]."+name+": got -0.01; give a number of at least 0")
@@ -329,6 +329,47 @@ func invalidDeals(t *testing.T) map[string][]string {
 		all[args] = []string{says}
 	}
 	return all
+}
+
+// TestCreateDealRepairs sends what is wrong but has one reading: Heffl receives that reading, and the
+// result says so.
+func TestCreateDealRepairs(t *testing.T) {
+	t.Parallel()
+	zone, err := time.LoadLocation("Asia/Dubai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(member string) string { return `[{"name":"Seat","quantity":1,"price":2` + member + `}]` }
+	for _, tt := range []struct{ name, value, sent, says string }{
+		{"price", `"25000.50"`, `25000.50`, `price: read "25000.50" as 25000.50`},
+		{"price", `null`, ``, `price: read null as not given`},
+		{"ownerUserId", `""`, ``, `ownerUserId: read "" as not given`},
+		{"expectedCloseDate", `"2026-06-30"`, `"2026-06-30T00:00:00+04:00"`, `expectedCloseDate: read "2026-06-30" as "2026-06-30T00:00:00+04:00"`},
+		{"priority", `"high"`, `"HIGH"`, `priority: read "high" as "HIGH"`},
+		{"status", `"Active"`, `"ACTIVE"`, `status: read "Active" as "ACTIVE"`},
+		{"currency", `"usd"`, `"USD"`, `currency: read "usd" as "USD"`},
+		{"isInclusiveTax", `"true"`, `true`, `isInclusiveTax: read "true" as true`},
+		{"tags", `"tag_vip"`, `["tag_vip"]`, `tags: read "tag_vip" as`},
+		{"tags", `"[\"tag_vip\"]"`, `["tag_vip"]`, `tags: read `},
+		{"products", line(`,"tax":"5"`), line(`,"tax":5`), `products[0].tax: read "5" as 5`},
+		{"products", `{"name":"Seat","quantity":"1","price":2}`, line(``), `products[0].quantity: read "1" as 1`},
+	} {
+		sb := newSandbox(t)
+		c := connectTo(t, Deps{Heffl: inProcess(sb), SkipDuplicateCheck: true, Zone: zone})
+		r := callTool(t, c, "create_deal", `{`+minimal+`,"`+tt.name+`":`+tt.value+`}`)
+		want := `{` + minimal + `}`
+		if tt.sent != "" {
+			want = `{` + minimal + `,"` + tt.name + `":` + tt.sent + `}`
+		}
+		requests := sb.Requests()
+		if r.IsError || len(requests) != 1 || string(requests[0].Body) != want {
+			t.Errorf("create_deal(%s: %s): Heffl received %+v, want %s; the model reads %s", tt.name, tt.value, requests, want, textOf(r))
+			continue
+		}
+		if said, _ := json.Marshal(notesOf(r)["heffl-mcp/repaired"]); !strings.Contains(textOf(r), tt.says) || string(said) == "null" {
+			t.Errorf("create_deal(%s: %s) says %s, _meta %s, want %s", tt.name, tt.value, textOf(r), said, tt.says)
+		}
+	}
 }
 
 // withoutMember splits flat members and leaves one out.

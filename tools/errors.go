@@ -45,8 +45,8 @@ const (
 // maxRefusal bounds what a refusal costs a model, in bytes.
 const maxRefusal = 4000
 
-// refusal words every fault of a call's arguments.
-func refusal(faults []schema.Fault) *failure {
+// refusal words every fault of a call's arguments, and what was put right before.
+func refusal(faults []schema.Fault, repairs []schema.Repair) *failure {
 	var b strings.Builder
 	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(len(faults), "fault"))
 	for i, f := range faults {
@@ -60,7 +60,30 @@ func refusal(faults []schema.Fault) *failure {
 		}
 		b.WriteString(line)
 	}
+	if len(repairs) > 0 && b.Len() < maxRefusal/2 {
+		b.WriteString("\nThe rest has one meaning and may stay: " + listed(repairs) + ".")
+	}
 	return &failure{outcome: invalid, text: b.String()}
+}
+
+// maxRepairs bounds how many repairs are told of.
+const maxRepairs = 20
+
+// said are repairs in words, the first of them.
+func said(repairs []schema.Repair) []string {
+	var words []string
+	for _, r := range repairs[:min(len(repairs), maxRepairs)] {
+		words = append(words, r.String())
+	}
+	return words
+}
+
+func listed(repairs []schema.Repair) string {
+	s := strings.Join(said(repairs), "; ")
+	if more := len(repairs) - maxRepairs; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	return s
 }
 
 // otherKind says what an ID is of, where one of another kind was wanted.

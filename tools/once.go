@@ -88,7 +88,6 @@ func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 			if m.sent { // somebody else went on with it after our lease: see what they have
 				before = m
 				in.Another = false // what they have is the one that was wanted
-
 			}
 		}
 	}

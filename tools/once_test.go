@@ -196,6 +196,8 @@ func TestOnce(t *testing.T) {
 		{name: "good", made: 1, steps: []step{{outcome: created, sent: 1}, {outcome: replayed, sent: 1, says: "nothing was sent now"}}},
 
 		{name: "no connection for 5s", down: 5 * s, unchecked: true, made: 1, steps: []step{{outcome: created, least: 5 * s, most: 9 * s, sent: 1}}},
+		{name: "no connection for 5s, then 500", down: 5 * s, posts: []string{"before:500"}, unchecked: true, made: 1, steps: []step{
+			{outcome: created, least: 10 * s, most: 14 * s, sent: 2}}},
 		{name: "no connection for 40s", down: 40 * s, unchecked: true, made: 1, steps: []step{
 			{outcome: notSent, least: 15 * s, most: 25 * s, says: "could not be reached (connection refused), and nothing was done"},
 			{outcome: created, least: 15 * s, most: 25 * s, sent: 1},
@@ -408,6 +410,55 @@ func TestOnceCancelled(t *testing.T) {
 	})
 }
 
+// A process that is killed with a request on its way leaves it to the next one.
+func TestOnceKilled(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[string]struct {
+		outcome     string
+		least, most time.Duration // since it was sent
+		sent        int
+	}{
+		"after:hang":                   {recovered, time.Second, 4 * time.Second, 1},
+		"before:hang;wait=18s":         {recovered, 18 * time.Second, 21 * time.Second, 1},
+		"before:hang;wait=19s;hide=4s": {recovered, 23 * time.Second, 26 * time.Second, 1},
+		"before:hang":                  {created, 25 * time.Second, 28 * time.Second, 2},
+	} {
+		in(t, fault, func(t *testing.T) {
+			dsn := filepath.Join(memoryDir(t), "journal.db")
+			open := func() *journal.Journal {
+				j, err := journal.New(dsn, journal.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { j.Close() })
+				return j
+			}
+			j := open()
+			s := newStageWith(t, Deps{Journal: j}, fault)
+			began := time.Now()
+			ctx, kill := context.WithTimeout(t.Context(), time.Second)
+			defer kill()
+			s.callWith(ctx, order)
+			j.Close()
+
+			d := s.deps
+			d.Journal = open()
+			s.client = connectTo(t, d)
+			got := s.call(order)
+			for got.outcome == unsettled {
+				got = s.call(order)
+			}
+			s.is(got, want.outcome)
+			if took := time.Since(began); took < want.least || took > want.most {
+				t.Errorf("it was settled after %v, want %v to %v", took, want.least, want.most)
+			}
+			s.is(s.call(order), replayed)
+			s.count(want.sent, 1)
+			s.deps.Followers.Wait()
+		})
+	}
+}
+
 func TestOnceAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []string{"", "before:slow;wait=12s", "after:hang", "after:500;hide=3s", "before:500", "after:truncate", "before:429;wait=2s"} {
@@ -497,7 +548,7 @@ func TestOnceRivals(t *testing.T) {
 	})
 	in(t, "none takes the other's", func(t *testing.T) {
 		// The same but for what Heffl does not repeat.
-		s := newStage(t, "before:drop", "before:slow;wait=10s")
+		s := newStage(t, "before:drop", "after:slow;wait=10s")
 		s.is(s.call(order), unsettled)
 		tagged := strings.Replace(order, "{", `{"tags":["tag_vip"],`, 1)
 		var second sync.WaitGroup

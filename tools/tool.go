@@ -49,6 +49,8 @@ type Deps struct {
 	Settle time.Duration
 	// Horizon is how long a request that was given up without an answer may still take effect; 20 s.
 	Horizon time.Duration
+	// Zone is where a day without a time begins at midnight; nil means UTC.
+	Zone *time.Location
 	// SkipDuplicateCheck lets a first send leave without a look for a deal that looks the same.
 	SkipDuplicateCheck bool
 	// Followers counts the requests that have outlived their calls. Who ends the program waits for
@@ -128,11 +130,13 @@ type declaration interface {
 	build(*Deps) (server.ServerTool, error)
 }
 
-// A call is one call of a tool: what it works with, and its arguments, valid, as they came.
+// A call is one call of a tool: what it works with, and its arguments, valid, as they came or as
+// they were repaired.
 type call struct {
 	*Deps
-	raw  json.RawMessage
-	tell func(wait time.Duration) // lets the client know that Heffl has to be waited for
+	raw     json.RawMessage
+	repairs []schema.Repair          // what raw has been put right by
+	tell    func(wait time.Duration) // lets the client know that Heffl has to be waited for
 }
 
 // An answer is what a tool found or did.
@@ -192,13 +196,21 @@ func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
 // run is the way of one call: bytes in, every fault named or the tool's work done.
 func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema) (*answer, error) {
 	if _, faults := in.Check(c.raw); len(faults) > 0 {
-		return nil, refusal(faults)
+		c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone)
+		if _, faults = in.Check(c.raw); len(faults) > 0 {
+			return nil, refusal(faults, c.repairs)
+		}
 	}
 	var args A
 	if err := in.Decode(c.raw, &args); err != nil {
-		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}})
+		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil)
 	}
-	return t.Run(ctx, c, args)
+	a, err := t.Run(ctx, c, args)
+	if err == nil && len(c.repairs) > 0 {
+		a.text += "\nRead as what has one meaning: " + listed(c.repairs) + "."
+		a.meta["repaired"] = said(c.repairs)
+	}
+	return a, err
 }
 
 // progress tells the client of waits, where it gave a token to be told by.
