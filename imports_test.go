@@ -18,7 +18,8 @@ var house = map[string]struct {
 	"heffl/sandbox": {"stands in for Heffl, so it must not share the client's mistakes", nil, []string{"github.com/"}},
 	"schema":        {"reads like a library that has never seen a network", nil, []string{"net/http", "github.com/mark3labs"}},
 	"journal":       {"does any write exactly once, and knows neither Heffl nor MCP", nil, []string{"github.com/mark3labs", "heffl-mcp/"}},
-	"tools":         {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "schema"}, nil},
+	"workspace":     {"knows what a workspace has, and not what a model is told of it", []string{"heffl"}, []string{"github.com/mark3labs", "database/sql"}},
+	"tools":         {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "schema", "workspace"}, nil},
 	"serve":         {"knows how it is reached, and not what can be done", nil, nil},
 	"":              {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing"}},
 }

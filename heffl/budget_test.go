@@ -16,6 +16,15 @@ import (
 	"heffl-mcp/heffl/sandbox"
 )
 
+// in runs f in a synctest bubble of its own, under a name.
+func in(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, f)
+	})
+}
+
 // limited is a client of a sandbox that lets so many requests a minute through. It belongs into a
 // synctest bubble.
 func limited(t *testing.T, perMinute int) (*Client, *sandbox.Sandbox) {
@@ -50,7 +59,7 @@ func refusals(sb *sandbox.Sandbox) (n int) {
 func TestBudgetHoldsNothingBackWithoutALimit(t *testing.T) {
 	t.Parallel()
 	for name, perMinute := range map[string]int{"no headers": -1, "a high limit": 10_000} {
-		synctest.Test(t, func(t *testing.T) {
+		in(t, name, func(t *testing.T) {
 			c, _ := limited(t, perMinute)
 			began := time.Now()
 			var all sync.WaitGroup
@@ -58,14 +67,14 @@ func TestBudgetHoldsNothingBackWithoutALimit(t *testing.T) {
 				all.Go(func() {
 					for range 50 {
 						if err := create(t.Context(), c); err != nil {
-							t.Errorf("%s: %v", name, err)
+							t.Error(err)
 						}
 					}
 				})
 			}
 			all.Wait()
 			if took := time.Since(began); took != 0 {
-				t.Errorf("%s: 800 requests took %v, want no time", name, took)
+				t.Errorf("800 requests took %v, want no time", took)
 			}
 		})
 	}
@@ -97,7 +106,7 @@ func TestBudgetHundredCreates(t *testing.T) {
 func TestBudgetBurst(t *testing.T) {
 	t.Parallel()
 	for _, perMinute := range []int{1, 2, 7, 60} {
-		synctest.Test(t, func(t *testing.T) {
+		in(t, fmt.Sprint(perMinute), func(t *testing.T) {
 			c, sb := limited(t, perMinute)
 			began := time.Now()
 			var all sync.WaitGroup
@@ -105,7 +114,7 @@ func TestBudgetBurst(t *testing.T) {
 				all.Go(func() {
 					for range 3 {
 						if err := create(t.Context(), c); err != nil {
-							t.Errorf("%d a minute: %v", perMinute, err)
+							t.Error(err)
 						}
 					}
 				})
@@ -113,11 +122,11 @@ func TestBudgetBurst(t *testing.T) {
 			all.Wait()
 			// Before the first answer nothing is known of a limit: as many as want to leave do.
 			if n := refusals(sb); n > 16 {
-				t.Errorf("%d a minute: %d of %d requests were refused, want at most the first 16", perMinute, n, len(sb.Requests()))
+				t.Errorf("%d of %d requests were refused, want at most the first 16", n, len(sb.Requests()))
 			}
 			// Each window is made use of by half at least.
 			if most := time.Duration(96/((perMinute+1)/2)+2) * 62 * time.Second; time.Since(began) > most {
-				t.Errorf("%d a minute: 96 requests took %v, want at most %v", perMinute, time.Since(began), most)
+				t.Errorf("96 requests took %v, want at most %v", time.Since(began), most)
 			}
 		})
 	}
@@ -196,25 +205,22 @@ func TestBudgetAfterAnswer(t *testing.T) {
 		{"no answer", []limit{{200, "60 50 30"}, {0, ""}}, 0},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(time.Until(start)) // the clock of a bubble begins where a Unix time looks like seconds
-				c := (&limits{answers: test.answers}).client()
-				if err := c.Ready(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				for range test.answers {
-					c.CreateDeal(t.Context(), deal) // not held back: it learns
-				}
-				began := time.Now()
-				if err := c.Ready(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if took := time.Since(began); took != test.want {
-					t.Errorf("the next write waits %v, want %v", took, test.want)
-				}
-			})
+		in(t, test.name, func(t *testing.T) {
+			time.Sleep(time.Until(start)) // the clock of a bubble begins where a Unix time looks like seconds
+			c := (&limits{answers: test.answers}).client()
+			if err := c.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for range test.answers {
+				c.CreateDeal(t.Context(), deal) // not held back: it learns
+			}
+			began := time.Now()
+			if err := c.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != test.want {
+				t.Errorf("the next write waits %v, want %v", took, test.want)
+			}
 		})
 	}
 }
@@ -223,7 +229,7 @@ func TestBudgetAfterAnswer(t *testing.T) {
 func TestBudgetIsNeverStuck(t *testing.T) {
 	t.Parallel()
 	for name, silence := range map[string]limit{"no answers": {0, ""}, "429 without a word": {429, ""}, "answers without headers": {500, ""}} {
-		synctest.Test(t, func(t *testing.T) {
+		in(t, name, func(t *testing.T) {
 			l := &limits{answers: []limit{{200, "10 9 5"}, silence}}
 			c := l.client()
 			c.CreateDeal(t.Context(), deal)
@@ -231,7 +237,7 @@ func TestBudgetIsNeverStuck(t *testing.T) {
 			for i := range 30 {
 				ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 				if err := c.Ready(ctx); err != nil {
-					t.Fatalf("%s: write %d: %v", name, i, err)
+					t.Fatalf("write %d: %v", i, err)
 				}
 				c.CreateDeal(ctx, deal)
 				cancel()

@@ -145,7 +145,7 @@ func TestListDealsClock(t *testing.T) {
 		"after a wait for the limit": {budget: true},
 		"without a date":             {undated: true, ahead: time.Hour},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		in(t, name, func(t *testing.T) {
 			failures := test.fails
 			c := &Client{HTTP: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 				time.Sleep(test.request)
@@ -165,14 +165,14 @@ func TestListDealsClock(t *testing.T) {
 			}
 			page, err := c.ListDeals(t.Context(), DealQuery{})
 			if err != nil {
-				t.Fatalf("%s: %v", name, err)
+				t.Fatal(err)
 			}
 			if test.undated {
 				test.ahead = 0
 			}
 			most, least := test.ahead+time.Second, test.ahead-time.Second-test.request-test.answer
 			if page.Clock > most || page.Clock < least {
-				t.Errorf("%s: Heffl's clock is %v ahead, want %v to %v", name, page.Clock, least, most)
+				t.Errorf("Heffl's clock is %v ahead, want %v to %v", page.Clock, least, most)
 			}
 		})
 	}
@@ -237,26 +237,23 @@ func TestReadsAreRepeated(t *testing.T) {
 		{"a redirect", []try{{status: 302}, good}, 1, "HTTP status 302"},
 		{"not a list", []try{{status: 200, body: `{}`}, good}, 1, "not a list"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				f := &tried{tries: test.tries}
-				_, err := (&Client{HTTP: &http.Client{Transport: f}}).ListDeals(t.Context(), DealQuery{})
-				if len(f.at) != test.sent {
-					t.Errorf("sent %d times, want %d", len(f.at), test.sent)
+		in(t, test.name, func(t *testing.T) {
+			f := &tried{tries: test.tries}
+			_, err := (&Client{HTTP: &http.Client{Transport: f}}).ListDeals(t.Context(), DealQuery{})
+			if len(f.at) != test.sent {
+				t.Errorf("sent %d times, want %d", len(f.at), test.sent)
+			}
+			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("error %v, want %q", err, test.err)
+			}
+			if _, ok := errors.AsType[*Error](err); strings.HasPrefix(test.err, "HTTP") && !ok {
+				t.Errorf("error %v is no *Error", err)
+			}
+			for i := 1; i < len(f.at); i++ {
+				if pause := f.at[i].Sub(f.at[i-1]) - test.tries[min(i, len(test.tries))-1].took; pause > 3*time.Second || pause <= 0 && test.tries[i-1].took == 0 {
+					t.Errorf("pause %d was %v, want up to 3s", i, pause)
 				}
-				if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
-					t.Errorf("error %v, want %q", err, test.err)
-				}
-				if _, ok := errors.AsType[*Error](err); strings.HasPrefix(test.err, "HTTP") && !ok {
-					t.Errorf("error %v is no *Error", err)
-				}
-				for i := 1; i < len(f.at); i++ {
-					if pause := f.at[i].Sub(f.at[i-1]) - test.tries[min(i, len(test.tries))-1].took; pause > 3*time.Second || pause <= 0 && test.tries[i-1].took == 0 {
-						t.Errorf("pause %d was %v, want up to 3s", i, pause)
-					}
-				}
-			})
+			}
 		})
 	}
 }
@@ -268,20 +265,19 @@ func TestReadsEndWithTheirContext(t *testing.T) {
 		"in a pause": {{status: 500}}, "in a request": {{took: time.Hour}}, "in an answer that fails": {{status: 500, took: 40 * time.Millisecond}},
 	} {
 		for _, after := range []time.Duration{0, 10 * time.Millisecond, 333 * time.Millisecond} {
-			synctest.Test(t, func(t *testing.T) {
+			in(t, fmt.Sprintf("%s, after %v", name, after), func(t *testing.T) {
 				f := &tried{tries: tries}
 				ctx, cancel := context.WithTimeout(t.Context(), after)
 				defer cancel()
 				began := time.Now()
 				_, err := (&Client{HTTP: &http.Client{Transport: f}, Budget: new(Budget)}).ListDeals(ctx, DealQuery{})
-				what := fmt.Sprintf("%s, after %v", name, after)
 				if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != after {
-					t.Errorf("%s: %v after %v, want that the time is up, at once", what, err, time.Since(began))
+					t.Errorf("ListDeals = %v after %v, want that the time is up, at once", err, time.Since(began))
 				}
 				time.Sleep(time.Minute)
 				for _, at := range f.at {
 					if at.Sub(began) >= after && after > 0 || after == 0 {
-						t.Errorf("%s: a request was sent %v after the beginning", what, at.Sub(began))
+						t.Errorf("a request was sent %v after the beginning", at.Sub(began))
 					}
 				}
 			})

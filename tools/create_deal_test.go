@@ -290,7 +290,7 @@ func invalidDeals(t *testing.T) map[string][]string {
 		}
 		with("products", line(strings.Join(withoutMember(item, name), ",")+`,"`+name+`":-0.01`), "products[1]."+name+": got -0.01; give a number of at least 0")
 	}
-	with("products", line(item+`,"productId":"clt_1"`), "products[1].productId: got ", "contact or company")
+	with("products", line(item+`,"productId":"clt_1"`), "products[1].productId: got ", "this is the ID of a client")
 	with("products", line(item+`,"taxRateId":"5%"`), "products[1].taxRateId: got ", "txr_")
 	with("products", line(item+`,"description":5`), "products[1].description: got 5; give a string")
 	with("products", line(item+`,"unit_price":5`), "products[1].unit_price: unknown property; did you mean price?")

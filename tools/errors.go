@@ -14,6 +14,7 @@ import (
 	"heffl-mcp/heffl"
 	"heffl-mcp/journal"
 	"heffl-mcp/schema"
+	"heffl-mcp/workspace"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -88,11 +89,12 @@ func listed(repairs []schema.Repair) string {
 
 // otherKind says what an ID is of, where one of another kind was wanted.
 func otherKind(got, want string) string {
-	k := idKindOf(strings.Trim(got, `"`))
-	if k.what == "" || strings.Contains(want, k.prefix) {
+	id := strings.Trim(got, `"`)
+	kind := workspace.KindOfID(id)
+	if prefix, _, _ := strings.Cut(id, "_"); kind == "" || strings.Contains(want, prefix+"_") {
 		return ""
 	}
-	return "; this is the ID of a " + k.what
+	return "; this is the ID of a " + string(kind)
 }
 
 // bounded cuts a text to what it may cost a model.

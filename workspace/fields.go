@@ -1,0 +1,105 @@
+package workspace
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"heffl-mcp/heffl"
+)
+
+// Field is a custom field of deals.
+type Field struct {
+	Key      string // "cf_..."
+	Label    string
+	Type     string   // Heffl's; the set of types is not documented
+	Options  []Option // the allowed values; empty: any
+	Pipeline string   // ID of the one pipeline whose deals have it; empty: it is not known to be of one
+}
+
+// Option is an allowed value of a field.
+type Option struct {
+	Value string          // as text
+	Label string          // Value where it has none of its own
+	JSON  json.RawMessage // Value as it is sent
+}
+
+// Fields returns the custom fields that deals of a pipeline can have; without a pipeline, those
+// that all deals can have. Its error is a *LookupError.
+func (w *Workspace) Fields(ctx context.Context, pipelineID string) (List[Field], error) {
+	return items(ctx, w, CustomField, w.fieldsOf(pipelineID))
+}
+
+// OtherFields returns the custom fields that deals of other pipelines have, and those of this one
+// have not. It asks once for each pipeline, so it is for saying why a field was refused, or for
+// all fields there are when pipelineID is empty. Its error is a *LookupError.
+func (w *Workspace) OtherFields(ctx context.Context, pipelineID string) (List[Field], error) {
+	own, err := w.Fields(ctx, pipelineID)
+	if err != nil {
+		return List[Field]{}, err
+	}
+	pipelines, err := w.Pipelines(ctx)
+	if err != nil {
+		return List[Field]{}, err
+	}
+	others := slices.DeleteFunc(slices.Clone(pipelines.Items), func(p heffl.Pipeline) bool { return p.ID == pipelineID })
+	all := List[Field]{Partial: pipelines.Partial || len(others) > maxPipelines, At: own.At}
+	others = others[:min(len(others), maxPipelines)]
+	lists := make([]List[Field], len(others))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(4) // at once
+	for i, p := range others {
+		g.Go(func() (err error) {
+			lists[i], err = w.Fields(ctx, p.ID)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return List[Field]{}, err
+	}
+	for i, p := range others {
+		all.Partial = all.Partial || lists[i].Partial
+		for _, f := range lists[i].Items {
+			if !slices.ContainsFunc(own.Items, func(o Field) bool { return o.Key == f.Key }) {
+				f.Pipeline = p.ID
+				all.Items = append(all.Items, f)
+			}
+		}
+	}
+	return all, nil
+}
+
+// maxFieldLists bounds how many lists of fields are kept: the pipelines that they are kept by come
+// from callers, who may make them up.
+const maxFieldLists = 64
+
+func (w *Workspace) fieldsOf(pipelineID string) *cache[Field] {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.fields[pipelineID]
+	if c == nil {
+		if len(w.fields) >= maxFieldLists {
+			clear(w.fields)
+		}
+		c = newCache(w, func(ctx context.Context) (List[Field], error) { return w.readFields(ctx, pipelineID) }, fieldRecord)
+		w.fields[pipelineID] = c
+	}
+	return c
+}
+
+func (w *Workspace) readFields(ctx context.Context, pipelineID string) (List[Field], error) {
+	l, err := whole(func(ctx context.Context, q heffl.ListQuery) (*heffl.List[heffl.CustomField], error) {
+		return w.client.ListCustomFields(ctx, "deals", pipelineID, q)
+	})(ctx)
+	fields := List[Field]{Partial: l.Partial}
+	for _, f := range l.Items {
+		field := Field{Key: f.Key, Label: f.Label, Type: f.Type, Pipeline: f.PipelineID}
+		for _, o := range f.Options {
+			field.Options = append(field.Options, Option(o))
+		}
+		fields.Items = append(fields.Items, field)
+	}
+	return fields, err
+}

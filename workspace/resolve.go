@@ -1,0 +1,184 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"heffl-mcp/heffl"
+)
+
+// Match is the one thing that words name.
+type Match struct {
+	Input string
+	ID    string
+	Name  string // as Heffl has it; empty for an ID about which nothing was read
+	How   string // what the words are to it: "id", "name", "folded name", "first name", "e-mail", "domain", "phone", "number", "key" or "SKU"
+}
+
+// Scope narrows what a name may stand for.
+type Scope struct {
+	Pipeline string // ID of the pipeline that a stage, custom field or option is of; empty: of any for a stage, of none for the others
+	Field    string // key of the custom field that an option is of
+}
+
+// Resolve finds what words name. A text of the form of an ID of that kind is taken for one, and
+// nothing is asked. Otherwise the words must be the ID, name, e-mail, domain, phone number, number
+// or SKU of one thing, or its name but for case, accents, punctuation, spaces and legal form; for a
+// user, a first name that nobody else has. What is nearer to the letter goes before the rest.
+//
+// An inactive thing is not found, nor a tag for other things than deals, nor what is outside the
+// Scope. Custom fields and their options have IDs without a form of their own, so a key or value
+// that is not there is an error.
+//
+// The error is an *UnresolvedError, or a *LookupError when Heffl could not be asked.
+func (w *Workspace) Resolve(ctx context.Context, kind Kind, words string, s Scope) (Match, error) {
+	q := newQuery(words)
+	if of := KindOfID(q.plain.exact); of != "" && kind.hasIDs() {
+		return w.resolveID(ctx, kind, of, q, s)
+	}
+	find := w.findListed
+	if kind.isLive() {
+		find = w.findLive
+	}
+	m, err := find(ctx, kind, q, s)
+	if _, decided := errors.AsType[*UnresolvedError](err); err != nil && !decided {
+		return Match{}, &LookupError{Kind: kind, Err: err}
+	}
+	return m, err
+}
+
+// resolveID takes an ID at its word, but for what is known already: its name, and that a stage is
+// of another pipeline.
+func (w *Workspace) resolveID(ctx context.Context, kind, of Kind, q *query, s Scope) (Match, error) {
+	if !kind.takes(of) {
+		return Match{}, &UnresolvedError{Kind: kind, Input: q.input, IDOf: of}
+	}
+	m := Match{Input: q.input, ID: q.plain.exact, How: howID}
+	v, err := w.view(ctx, kind, s, asKept)
+	if err != nil || v.at.Before(w.now().Add(-w.ttl)) {
+		return m, nil //nolint:nilerr // nothing is known
+	}
+	i := slices.IndexFunc(v.records, func(r record) bool { return r.id == m.ID })
+	if i < 0 {
+		return m, nil
+	}
+	r := &v.records[i]
+	m.Name = r.name
+	if r.misfit == OtherPipeline {
+		alike := newQuery(r.name).nearest(kind, v.records)
+		return Match{}, &UnresolvedError{Kind: kind, Input: q.input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
+	}
+	return m, nil
+}
+
+// view is what a name of some kind can stand for.
+type view struct {
+	records []record
+	partial bool
+	at      time.Time
+	lacks   *UnresolvedError // the Scope is not there; nil: it is
+}
+
+// findListed looks in the lists that are kept. Before it fails, it reads them again.
+func (w *Workspace) findListed(ctx context.Context, kind Kind, q *query, s Scope) (Match, error) {
+	var failed *UnresolvedError
+	for _, maxAge := range []time.Duration{w.ttl, missAge} {
+		v, err := w.view(ctx, kind, s, maxAge)
+		if err != nil {
+			return Match{}, err
+		}
+		if failed = v.lacks; failed != nil {
+			continue
+		}
+		var m Match
+		if m, _, failed = q.decide(kind, v.records, v.partial); failed == nil {
+			return m, nil
+		}
+	}
+	if kind == CustomField && failed.Kind == kind && !failed.Ambiguous && !failed.Partial {
+		failed.Elsewhere = w.fieldElsewhere(ctx, q, s)
+	}
+	return Match{}, failed
+}
+
+// view is what is kept of a kind, no older than maxAge.
+func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Duration) (view, error) {
+	switch kind {
+	case Pipeline:
+		return viewOf(ctx, w.pipelines, maxAge)
+	case User:
+		return viewOf(ctx, w.users, maxAge)
+	case Source:
+		return viewOf(ctx, w.sources, maxAge)
+	case Tag:
+		return viewOf(ctx, w.tags, maxAge)
+	case Product:
+		return viewOf(ctx, w.products, maxAge)
+	case Stage:
+		return w.stages(ctx, s.Pipeline, maxAge)
+	case CustomField:
+		return viewOf(ctx, w.fieldsOf(s.Pipeline), maxAge)
+	case FieldOption:
+		return w.options(ctx, s, maxAge)
+	case Client, Contact, Lead:
+		return w.listedAccounts(ctx, kind, maxAge)
+	}
+	return view{}, errors.New("there is no such kind")
+}
+
+func viewOf[T any](ctx context.Context, c *cache[T], maxAge time.Duration) (view, error) {
+	l, records, err := c.get(ctx, maxAge)
+	return view{records: records, partial: l.Partial, at: l.At}, err
+}
+
+func (w *Workspace) stages(ctx context.Context, within string, maxAge time.Duration) (view, error) {
+	l, pipelines, err := w.pipelines.get(ctx, maxAge)
+	v := view{records: stageRecords(l.Items, within), partial: l.Partial, at: l.At}
+	if within == "" {
+		return v, err
+	}
+	if i := slices.IndexFunc(l.Items, func(p heffl.Pipeline) bool { return p.ID == within }); i < 0 {
+		v.lacks = lacking(Pipeline, within, pipelines, l.Partial)
+	} else {
+		v.partial = l.Items[i].Stages == nil // what else there is does not count
+	}
+	return v, err
+}
+
+func (w *Workspace) options(ctx context.Context, s Scope, maxAge time.Duration) (view, error) {
+	l, fields, err := w.fieldsOf(s.Pipeline).get(ctx, maxAge)
+	v := view{at: l.At}
+	if i := slices.IndexFunc(l.Items, func(f Field) bool { return f.Key == s.Field }); i < 0 {
+		v.lacks = lacking(CustomField, s.Field, fields, l.Partial)
+	} else {
+		v.records = recordsOf(optionRecord)(l.Items[i].Options)
+	}
+	return v, err
+}
+
+func lacking(kind Kind, id string, records []record, partial bool) *UnresolvedError {
+	return &UnresolvedError{Kind: kind, Input: id, Candidates: newQuery(id).nearest(kind, records), Partial: partial}
+}
+
+// fieldElsewhere is the custom field of another pipeline that the words name; nil if there is none,
+// or if that cannot be told: it only explains what is decided.
+func (w *Workspace) fieldElsewhere(ctx context.Context, q *query, s Scope) *Elsewhere {
+	others, err := w.OtherFields(ctx, s.Pipeline)
+	if err != nil {
+		return nil
+	}
+	records := make([]record, len(others.Items))
+	_, pipelines := w.pipelines.kept()
+	for i := range others.Items {
+		f := &others.Items[i]
+		records[i] = fieldRecord(f)
+		records[i].misfit, records[i].where = OtherPipeline, f.Pipeline
+		if at := slices.IndexFunc(pipelines, func(r record) bool { return r.id == f.Pipeline }); at >= 0 {
+			records[i].where = pipelines[at].name
+		}
+	}
+	_, _, failed := q.decide(CustomField, records, false)
+	return failed.Elsewhere
+}
