@@ -128,7 +128,7 @@ func (s *settings) journal(log *slog.Logger) (*journal.Journal, error) {
 	case dsn == "":
 		path, err := journal.DefaultPath(os.Getenv)
 		if err != nil {
-			return nil, usage("there is no folder for the journal (%w); name a file with --state or HEFFL_MCP_STATE", err)
+			return nil, usage("%w with --state or HEFFL_MCP_STATE", err)
 		}
 		dsn = path
 	}

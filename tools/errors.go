@@ -247,6 +247,15 @@ func (m *making) unclear(err error) *failure {
 	return f
 }
 
+// crashed says that this program is at fault. With a journal, the same call again looks first.
+func crashed(remembered bool) *failure {
+	text := "failed inside heffl-mcp; its log has the cause. What was done is not known: "
+	if remembered {
+		return &failure{outcome: broken, text: text + "the same call again looks first, and makes no second one."}
+	}
+	return &failure{outcome: broken, unsafe: true, text: text + "look in Heffl before calling again."}
+}
+
 // noRecord stops a write that could not be written down: nothing is sent without a record.
 func noRecord(err error) error {
 	if err == nil || errors.Is(err, journal.ErrLost) {

@@ -51,7 +51,7 @@ const (
 	recovered = "recovered" // an earlier send had worked, and nothing more was sent
 )
 
-// once does a write exactly once, over whatever breaks: the table "Once" of docs/exactly-once.md,
+// once does a write exactly once, over whatever breaks: the table "What happens" of docs/exactly-once.md,
 // row by row. It returns what was made and how.
 func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 	in := c.intent(w)

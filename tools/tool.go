@@ -170,7 +170,7 @@ func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
 		defer func() {
 			if p := recover(); p != nil {
 				d.Log.ErrorContext(ctx, "tool panicked", "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				result = failed(t.Name, &failure{outcome: broken, unsafe: d.Journal == nil, text: "failed inside heffl-mcp; its log has the cause. What was done is not known; the same call again finds out."})
+				result = failed(t.Name, crashed(d.Journal != nil))
 			}
 			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "outcome", outcome, "took", time.Since(start))
 		}()
