@@ -119,16 +119,30 @@ func (c *Client) do(ctx context.Context, method, path string, body json.RawMessa
 	return &Response{Status: resp.StatusCode, Header: c.redactHeader(resp.Header), Body: c.redactBody(data)}, nil
 }
 
-// create sends a POST that makes something, whose answer is a JSON object with an ID.
-func (c *Client) create(ctx context.Context, path string, body json.RawMessage) (*Response, error) {
-	r, err := c.do(ctx, http.MethodPost, path, body)
+// write sends, once, what makes or changes one thing; the answer is that thing.
+func (c *Client) write(ctx context.Context, method, path string, body json.RawMessage) (*Response, error) {
+	r, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return nil, err
 	}
+	return c.identified(method, path, r)
+}
+
+// identified returns an answer if it is a JSON object with an ID.
+func (c *Client) identified(method, path string, r *Response) (*Response, error) {
 	if _, _, err := identify(r.Body); err != nil {
-		return nil, c.newBodyError(http.MethodPost, path, r.Status, r.Header, r.Body, err)
+		return nil, c.newBodyError(method, path, r.Status, r.Header, r.Body, err)
 	}
 	return r, nil
+}
+
+// pathOf is the path of one thing in a collection. What is no path segment would make it the path
+// of the collection, or of what is above, so that is an error: of a request that was not sent.
+func pathOf(method, collection, id string) (string, error) {
+	if id == "" || id == "." || id == ".." {
+		return "", &ConnError{Method: method, Path: collection, Err: fmt.Errorf("%q is no ID", id)}
+	}
+	return collection + "/" + url.PathEscape(id), nil
 }
 
 // newRequest makes the request, and the body by which to learn whether it left.

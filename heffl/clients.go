@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"net/http"
 )
 
 // Account is a contact or a company, which Heffl together calls clients, or a lead.
@@ -42,6 +43,27 @@ func (c *Client) ListCompanies(ctx context.Context, q ListQuery) (*List[Account]
 // ListLeads lists leads: GET /leads, which goes by the rules of [Client.ListContacts].
 func (c *Client) ListLeads(ctx context.Context, q ListQuery) (*List[Account], error) {
 	return list(ctx, c, "/leads", q.values(), account("lead"))
+}
+
+// CreateContact makes one person: POST /contacts, by the rules of [Client.CreateDeal]. The page of
+// this request is not known. Its body likely holds what PATCH /contacts/{id} documents, such as
+// lastName, email, phone and companyId, with firstName, which the page on errors shows as required.
+//
+// Source, as read on 2026-11-22: https://docs.heffl.com/api-v2/introduction,
+// https://docs.heffl.com/api-v2-reference/objects/update-a-contact and
+// https://docs.heffl.com/api-v2/errors
+func (c *Client) CreateContact(ctx context.Context, body json.RawMessage) (*Response, error) {
+	return c.write(ctx, http.MethodPost, "/contacts", body)
+}
+
+// CreateCompany makes one company: POST /companies, by the rules of [Client.CreateDeal]. Its body
+// has at least a name. A workspace can forbid two clients of one name or phone number; with which
+// status Heffl then refuses is not documented.
+//
+// Source, as read on 2026-11-22: https://docs.heffl.com/api-v2-reference/objects/create-company and
+// https://docs.heffl.com/settings/overview
+func (c *Client) CreateCompany(ctx context.Context, body json.RawMessage) (*Response, error) {
+	return c.write(ctx, http.MethodPost, "/companies", body)
 }
 
 // account reads a row of a list of that type. Where a contact's or company's own type stands in

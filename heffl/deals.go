@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"net/http"
 	"net/url"
-	"strconv"
 )
 
 // CreateDeal makes one deal: POST /deals. The body is a JSON object with at least title, clientId
@@ -17,7 +18,43 @@ import (
 //
 // Source, as read on 2026-11-22: https://docs.heffl.com/api-v2-reference/objects/create-deal
 func (c *Client) CreateDeal(ctx context.Context, body json.RawMessage) (*Response, error) {
-	return c.create(ctx, "/deals", body)
+	return c.write(ctx, http.MethodPost, "/deals", body)
+}
+
+// UpdateDeal changes one deal: PATCH /deals/{id}. The body is a JSON object of what is to change,
+// sent as it is. Documented for it are stageId (a stage of type WON or LOST closes the deal), status
+// and the custom fields; a cf_* key that is left out keeps its value. Whether a list, such as tags,
+// replaces the one before or is added to it is not documented. The answer is the whole deal, as
+// [Client.CreateDeal] returns it.
+//
+// The request is sent once, as that of CreateDeal is. After an error, [EffectOf] tells whether the
+// deal may have changed; [Client.GetDeal] shows what it is now.
+//
+// Source, as read on 2026-11-22: https://docs.heffl.com/api-v2/agent-workflows and
+// https://docs.heffl.com/api-v2/custom-fields
+func (c *Client) UpdateDeal(ctx context.Context, id string, body json.RawMessage) (*Response, error) {
+	path, err := pathOf(http.MethodPatch, "/deals", id)
+	if err != nil {
+		return nil, err
+	}
+	return c.write(ctx, http.MethodPatch, path, body)
+}
+
+// GetDeal reads one deal: GET /deals/{id}. It waits and reads again as [Client.ListDeals] does. An ID
+// that Heffl does not know is an *Error of status 404. Whether the answer has more members than that
+// of [Client.CreateDeal] is not documented.
+//
+// Source, as read on 2026-11-22: https://docs.heffl.com/api-v2/introduction
+func (c *Client) GetDeal(ctx context.Context, id string) (*Response, error) {
+	path, err := pathOf(http.MethodGet, "/deals", id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.get(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.identified(http.MethodGet, path, r)
 }
 
 // DealQuery says which deals to list, and in what order.
@@ -27,6 +64,39 @@ type DealQuery struct {
 	OrderDir string // "asc" or "desc"; empty: desc
 	PageSize int    // 1 to 100; 0: 30
 	Cursor   string // Page.Next of the page before; empty: the first
+
+	// Filters are conditions by the name of a field, such as "status"; empty: all. That several must
+	// all hold is likely, but not documented. Nor are the names of all fields.
+	Filters map[string]Filter
+}
+
+// Filter is a condition on a field of the rows of a list.
+//
+// Source, as read on 2026-11-22: https://docs.heffl.com/api-v2/listing-and-filters
+type Filter struct {
+	Operator string   `json:"operator"` // of fields with a set of values, IDs included: "is", "is_not", "is_any_of", "is_none_of"; others are not documented
+	Values   []string `json:"values"`
+}
+
+func (q DealQuery) values() url.Values {
+	v := ListQuery{Search: q.Search, PageSize: q.PageSize, Cursor: q.Cursor}.values()
+	if q.OrderBy != "" {
+		v.Set("orderBy", q.OrderBy)
+	}
+	if q.OrderDir != "" {
+		v.Set("orderDir", q.OrderDir)
+	}
+	if len(q.Filters) == 0 {
+		return v
+	}
+	filters := maps.Clone(q.Filters)
+	for field, f := range filters {
+		f.Values = append([]string{}, f.Values...) // a list even if empty, never null
+		filters[field] = f
+	}
+	text, _ := json.Marshal(filters) // strings marshal, the keys in order
+	v.Set("filters", string(text))
+	return v
 }
 
 // ListDeals lists deals, a page at a time: GET /deals. It waits for the client's Budget, and reads
@@ -34,21 +104,12 @@ type DealQuery struct {
 //
 // Source, as read on 2026-11-22: https://docs.heffl.com/api-v2-reference/objects/list-deals
 func (c *Client) ListDeals(ctx context.Context, q DealQuery) (*Page, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"search": q.Search, "orderBy": q.OrderBy, "orderDir": q.OrderDir, "cursor": q.Cursor} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if q.PageSize > 0 {
-		query.Set("pageSize", strconv.Itoa(q.PageSize))
-	}
-	return c.page(ctx, "/deals", query)
+	return c.page(ctx, "/deals", q.values())
 }
 
 // ID is the ID of the object in the answer, such as "dl_abc123": its `id`, or else its `data.id`.
-// Heffl documents answers without a wrapper; `data` is read in case there is one. CreateDeal
-// returns no answer without an ID, but a *BodyError.
+// Heffl documents answers without a wrapper; `data` is read in case there is one. The methods
+// that write, and GetDeal, return no answer without an ID, but a *BodyError.
 func (r *Response) ID() string {
 	id, _, _ := identify(r.Body)
 	return id

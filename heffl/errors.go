@@ -73,8 +73,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// ConnError is a request without an answer: it was refused by [Client.Check], the connection
-// could not be made or was lost, or the time was up. It unwraps to the cause, so that
+// ConnError is a request without an answer: it was refused by [Client.Check] or has no usable ID
+// in its path, the connection could not be made or was lost, or the time was up. It unwraps to the cause, so that
 // errors.Is(err, context.DeadlineExceeded) holds when the time was up.
 type ConnError struct {
 	Method string

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"heffl-mcp/heffl/sandbox"
 
@@ -33,11 +36,76 @@ func TestListDealsQuery(t *testing.T) {
 		{DealQuery{Search: "50% & más/大 +#?=;"}, "/deals?search=50%25+%26+m%C3%A1s%2F%E5%A4%A7+%2B%23%3F%3D%3B"},
 		{DealQuery{Search: "  "}, "/deals?search=++"},
 		{DealQuery{OrderBy: "createdAt", OrderDir: "desc", PageSize: 100, Cursor: "a=/+b"}, "/deals?cursor=a%3D%2F%2Bb&orderBy=createdAt&orderDir=desc&pageSize=100"},
+		{DealQuery{Filters: map[string]Filter{}}, "/deals"},
+		{DealQuery{PageSize: 50, Filters: map[string]Filter{"status": {"is", []string{"ACTIVE"}}}},
+			"/deals?filters=%7B%22status%22%3A%7B%22operator%22%3A%22is%22%2C%22values%22%3A%5B%22ACTIVE%22%5D%7D%7D&pageSize=50"},
 	} {
 		if _, err := c.ListDeals(t.Context(), test.query); err != nil || got != "GET "+test.want {
 			t.Errorf("ListDeals(%+v) sent %s, %v; want GET %s", test.query, got, err, test.want)
 		}
 	}
+}
+
+// The filters are one parameter, the same for the same filters, and what it says is what was given.
+func TestListDealsFilters(t *testing.T) {
+	t.Parallel()
+	var got url.Values
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r.URL.Query()
+		io.WriteString(w, `{"data":[]}`)
+	})
+	for _, test := range []struct {
+		filters map[string]Filter
+		want    string
+	}{
+		{
+			map[string]Filter{"status": {"is_any_of", []string{"WON", "LOST"}}, "cf_b": {"is", []string{"x"}}, "clientId": {"is_not", []string{"clt_1"}}, "a": {"is", []string{"y"}}},
+			`{"a":{"operator":"is","values":["y"]},"cf_b":{"operator":"is","values":["x"]},"clientId":{"operator":"is_not","values":["clt_1"]},"status":{"operator":"is_any_of","values":["WON","LOST"]}}`,
+		},
+		{map[string]Filter{"status": {Operator: "is"}}, `{"status":{"operator":"is","values":[]}}`},
+		{map[string]Filter{"": {}}, `{"":{"operator":"","values":[]}}`},
+	} {
+		given := maps.Clone(test.filters)
+		for range 5 { // a map's order differs from time to time
+			if _, err := c.ListDeals(t.Context(), DealQuery{Filters: test.filters}); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(url.Values{"filters": {test.want}}, got); diff != "" {
+				t.Errorf("query of %v (-want +got):\n%s", test.filters, diff)
+			}
+		}
+		if diff := cmp.Diff(given, test.filters); diff != "" {
+			t.Errorf("the caller's filters were changed (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// FuzzFilters holds that Heffl reads the filters that were given, whatever characters they have.
+func FuzzFilters(f *testing.F) {
+	f.Add("status", "is", "ACTIVE")
+	f.Add("cf_größe", "is_not", `50% & "más"/<大>+#?=;\`)
+	f.Add("\x00", "\n", "\u2028")
+	f.Fuzz(func(t *testing.T, field, operator, value string) {
+		for _, s := range []string{field, operator, value} {
+			if !utf8.ValidString(s) {
+				return // has no JSON form
+			}
+		}
+		var got map[string]Filter
+		c := &Client{HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if err := json.Unmarshal([]byte(r.URL.Query().Get("filters")), &got); err != nil {
+				t.Errorf("%s: %v", r.URL, err)
+			}
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`[]`))}, nil
+		})}}
+		want := map[string]Filter{field: {operator, []string{value, value}}}
+		if _, err := c.ListDeals(t.Context(), DealQuery{Filters: want}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("filters (-given +read):\n%s", diff)
+		}
+	})
 }
 
 func TestListDealsForms(t *testing.T) {
@@ -100,6 +168,27 @@ func TestListDealsRefuses(t *testing.T) {
 	}
 }
 
+// A task's rows come as they are, with whatever members they have.
+func TestListTasks(t *testing.T) {
+	t.Parallel()
+	const task = `{"id":"tsk_1", "durationMinutes":1.50,"cf_x":12345678901234567}`
+	got, err := serve(t, answer(200, "application/json", `{"data":[`+task+`],"meta":{"nextCursor":"c","hasMore":true}}`)).ListTasks(t.Context(), ListQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Clock = 0
+	if diff := cmp.Diff(&Page{Items: rows(task), Next: "c"}, got); diff != "" {
+		t.Errorf("ListTasks (-want +got):\n%s", diff)
+	}
+	_, err = serve(t, answer(403, "application/json", `{"error":{"code":"FORBIDDEN"}}`)).ListTasks(t.Context(), ListQuery{Search: "confidential"})
+	if got, want := fmt.Sprint(err), "GET /tasks: HTTP status 403: FORBIDDEN"; got != want || EffectOf(err) != EffectNone {
+		t.Errorf("ListTasks(403) = %s, effect %v; want %s, effect none", got, EffectOf(err), want)
+	}
+	if _, err := serve(t, answer(200, "application/json", `{}`)).ListTasks(t.Context(), ListQuery{}); !errors.Is(err, ErrNotList) {
+		t.Errorf("ListTasks({}) = %v, want that it is not a list", err)
+	}
+}
+
 func TestListDealsPages(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Options{})
@@ -111,9 +200,7 @@ func TestListDealsPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, item := range page.Items {
-			got = append(got, text(members(item)["id"]))
-		}
+		got = append(got, ids(page)...)
 		if q.Cursor = page.Next; q.Cursor == "" {
 			break
 		}

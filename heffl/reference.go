@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ListQuery says which page of a list to read.
@@ -35,7 +36,8 @@ func (q ListQuery) values() url.Values {
 // List is one page of a list.
 type List[T any] struct {
 	Items []T
-	Next  string // cursor of the next page; empty: this is the last
+	Next  string        // cursor of the next page; empty: this is the last
+	Clock time.Duration // as Page.Clock
 }
 
 // The types below hold what is needed to name a thing and to tell it from others; Raw is the whole
@@ -131,15 +133,18 @@ func (c *Client) ListPipelines(ctx context.Context, q ListQuery) (*List[Pipeline
 
 // GetPipeline reads one pipeline with its stages: GET /pipelines/{id}.
 func (c *Client) GetPipeline(ctx context.Context, id string) (*Pipeline, error) {
-	const path = "/pipelines/"
-	r, err := c.get(ctx, path+url.PathEscape(id), nil)
+	path, err := pathOf(http.MethodGet, "/pipelines", id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.get(ctx, path, nil)
 	if err != nil {
 		return nil, err
 	}
 	object := r.Object()
 	p, ok := newPipeline(members(object), object)
 	if !ok {
-		return nil, c.newBodyError(http.MethodGet, path+id, r.Status, r.Header, r.Body, ErrNoID)
+		return nil, c.newBodyError(http.MethodGet, path, r.Status, r.Header, r.Body, ErrNoID)
 	}
 	return &p, nil
 }
@@ -195,7 +200,7 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 	if err != nil {
 		return nil, err
 	}
-	l := &List[T]{Items: make([]T, 0, len(p.Items)), Next: p.Next}
+	l := &List[T]{Items: make([]T, 0, len(p.Items)), Next: p.Next, Clock: p.Clock}
 	for _, raw := range p.Items {
 		item, ok := read(members(raw), raw)
 		if !ok {

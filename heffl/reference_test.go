@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -41,7 +42,7 @@ func TestListsReadEveryEnvelope(t *testing.T) {
 			{ID: "src_1", Name: "Referral", Raw: json.RawMessage(`{"id":"src_1","name":"Referral"}`)},
 			{ID: "src_2", Name: "Website", Raw: json.RawMessage(`{"id":"src_2","label":"Website","color":"red"}`)},
 		}}
-		if diff := cmp.Diff(want, l); diff != "" {
+		if diff := cmp.Diff(want, l, cmpopts.IgnoreFields(List[Source]{}, "Clock")); diff != "" {
 			t.Errorf("ListSources(%s): -want +got\n%s", body, diff)
 		}
 	}
@@ -181,6 +182,7 @@ func TestListsAsk(t *testing.T) {
 		"/contacts" + query:  func(c *Client) error { _, err := c.ListContacts(t.Context(), page); return err },
 		"/companies" + query: func(c *Client) error { _, err := c.ListCompanies(t.Context(), page); return err },
 		"/leads" + query:     func(c *Client) error { _, err := c.ListLeads(t.Context(), page); return err },
+		"/tasks" + query:     func(c *Client) error { _, err := c.ListTasks(t.Context(), page); return err },
 		"/custom-fields?entity=deals": func(c *Client) error {
 			_, err := c.ListCustomFields(t.Context(), "deals", "", ListQuery{})
 			return err
@@ -234,6 +236,52 @@ func TestGetPipeline(t *testing.T) {
 	_, _ = c.GetPipeline(t.Context(), "../x?y")
 	if asked != "/pipelines/..%2Fx%3Fy" {
 		t.Errorf("GetPipeline(../x?y) asked for %s", asked)
+	}
+}
+
+// Every list says how far Heffl's clock is ahead, so that the stamps in it can be compared.
+func TestListsTellTheClock(t *testing.T) {
+	t.Parallel()
+	for name, list := range map[string]func(*Client, context.Context) (time.Duration, error){
+		"pipelines": clock((*Client).ListPipelines),
+		"users":     clock((*Client).ListUsers),
+		"sources":   clock((*Client).ListSources),
+		"tags":      clock((*Client).ListTags),
+		"products":  clock((*Client).ListProducts),
+		"contacts":  clock((*Client).ListContacts),
+		"companies": clock((*Client).ListCompanies),
+		"leads":     clock((*Client).ListLeads),
+		"custom fields": clock(func(c *Client, ctx context.Context, q ListQuery) (*List[CustomField], error) {
+			return c.ListCustomFields(ctx, "deals", "", q)
+		}),
+		"tasks": clock(func(c *Client, ctx context.Context, q ListQuery) (*List[json.RawMessage], error) {
+			p, err := c.ListTasks(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			return &List[json.RawMessage]{Clock: p.Clock}, nil
+		}),
+	} {
+		in(t, name, func(t *testing.T) {
+			c := &Client{HTTP: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				date := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+				return &http.Response{StatusCode: 200, Header: http.Header{"Date": {date}}, Body: io.NopCloser(strings.NewReader(`[]`))}, nil
+			})}}
+			got, err := list(c, t.Context())
+			if want := time.Hour + time.Second/2; err != nil || got != want { // a bubble's time begins with a whole second
+				t.Errorf("the clock of the %s = %v, %v; want %v ahead", name, got, err, want)
+			}
+		})
+	}
+}
+
+func clock[T any](list func(*Client, context.Context, ListQuery) (*List[T], error)) func(*Client, context.Context) (time.Duration, error) {
+	return func(c *Client, ctx context.Context) (time.Duration, error) {
+		l, err := list(c, ctx, ListQuery{})
+		if err != nil {
+			return 0, err
+		}
+		return l.Clock, nil
 	}
 }
 
