@@ -42,6 +42,7 @@ const (
 // at start, and is safe for concurrent use.
 type Schema struct {
 	use       Use
+	tree      func() *jsonschema.Schema
 	published json.RawMessage
 	root      *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
 	compiled  *validator.Schema
@@ -53,13 +54,24 @@ type Schema struct {
 //	jsonschema_extras:"x-aka=amount value"   names that people use for it; named when a key is unknown
 //	jsonschema_extras:"x-nullable=true"      null is allowed
 //	jsonschema_extras:"x-form=three letters" what a string must look like, in words, where pattern says it in signs
+//	jsonschema_extras:"x-visible=true"       a string must not be blank, which is enforced but not advertised
 //	keys:"^cf_"                              on a `json:",embed" jsonschema:"-"` map: keys that it takes
 //
 // json.Number stands for a number whose digits are kept. A type whose schema does not compile is
 // an error, so that a program stops at start rather than validate nothing.
 func For[T any](use Use) (*Schema, error) {
 	t := reflect.TypeFor[T]()
-	root := reflectType(t)
+	s, err := build(func() *jsonschema.Schema { return reflectType(t) }, use)
+	if err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", t, err)
+	}
+	return s, nil
+}
+
+// build makes a schema of a tree, which it asks for afresh each time: the forms that are advertised,
+// enforced and put in words differ, and each is made by changing a tree of its own.
+func build(tree func() *jsonschema.Schema, use Use) (*Schema, error) {
+	root := tree()
 	if use == Output {
 		open(root)
 	}
@@ -69,15 +81,15 @@ func For[T any](use Use) (*Schema, error) {
 			n.Items.Description = cmp.Or(n.Items.Description, n.Description)
 		}
 	}
-	published, err := json.Marshal(portable(reflectType(t), use))
+	published, err := json.Marshal(portable(tree(), use))
 	if err != nil {
-		return nil, fmt.Errorf("schema of %s: %w", t, err)
+		return nil, err
 	}
-	compiled, err := compile(enforced(reflectType(t), use))
+	compiled, err := compile(enforced(tree(), use))
 	if err != nil {
-		return nil, fmt.Errorf("schema of %s: %w", t, err)
+		return nil, err
 	}
-	return &Schema{use: use, published: published, root: root, compiled: compiled}, nil
+	return &Schema{use: use, tree: tree, published: published, root: root, compiled: compiled}, nil
 }
 
 // JSON is the schema in the form that clients take: one type a node, no references, no root
@@ -104,8 +116,6 @@ func properties(s *jsonschema.Schema) []string {
 	return slices.Collect(s.Properties.KeysFromOldest())
 }
 
-// reflectType makes a fresh tree each time: the advertised and the enforced form differ, and each
-// is made by changing a tree of its own.
 func reflectType(t reflect.Type) *jsonschema.Schema {
 	r := &jsonschema.Reflector{
 		Anonymous:      true,
@@ -162,6 +172,10 @@ func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 			if len(n.Enum) > 0 {
 				n.Enum = append(n.Enum, nil)
 			}
+		}
+		if n.Extras["x-visible"] == true {
+			n = cmp.Or(n.Items, n)
+			n.Pattern = anyVisible
 		}
 		if n.Pattern == anyVisible {
 			n.Pattern = `[^\s\p{Z}\p{C}]` // Go's \S knows ASCII only
@@ -220,6 +234,7 @@ func compile(s *jsonschema.Schema) (*validator.Schema, error) {
 	c.DefaultDraft(validator.Draft2020)
 	c.AssertFormat()
 	c.RegisterFormat(&validator.Format{Name: "date-time", Validate: dateTime})
+	c.RegisterFormat(&validator.Format{Name: Day, Validate: day})
 	c.UseLoader(validator.SchemeURLLoader{}) // nothing is fetched, from a file or a network
 	const url = "mem:///schema.json"
 	if err := c.AddResource(url, doc); err != nil {

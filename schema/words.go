@@ -70,6 +70,8 @@ func kindOf(s *jsonschema.Schema) string {
 		return "one of " + list(s.Enum)
 	case s.Format == "date-time":
 		return "an RFC 3339 date-time such as 2026-06-30T00:00:00Z"
+	case s.Format == Day:
+		return "a day such as 2026-06-30, or an RFC 3339 date-time"
 	case s.Type == "number":
 		return "a JSON number"
 	case s.Type == "boolean":
@@ -80,7 +82,7 @@ func kindOf(s *jsonschema.Schema) string {
 		return "an array"
 	case s.Type == "object":
 		return "an object with " + strings.Join(keys(s), ", ")
-	case s.MinLength != nil || s.Pattern != "":
+	case s.MinLength != nil || s.Pattern != "" || s.Extras["x-visible"] == true:
 		return "a non-empty string"
 	default:
 		return "a string"
