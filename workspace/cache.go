@@ -87,6 +87,12 @@ func (c *cache[T]) fetch(ctx context.Context) error {
 	return nil
 }
 
+// view is what names can stand for in the list that get returns.
+func (c *cache[T]) view(ctx context.Context, maxAge time.Duration) (view, error) {
+	l, records, err := c.get(ctx, maxAge)
+	return view{records: records, partial: l.Partial, at: l.At}, err
+}
+
 // kept is what there is, however old.
 func (c *cache[T]) kept() (List[T], []record) {
 	c.mu.Lock()
@@ -98,12 +104,15 @@ func (c *cache[T]) kept() (List[T], []record) {
 const (
 	pageSize  = 100 // the documented maximum
 	maxPages  = 20  // of reference data
-	liveLists = 5   // pages of a list of clients, which can be very long
-	liveFinds = 3   // pages of what a search for a client finds
+	liveLists = 5   // pages of a list of clients, leads or deals, which can be very long
+	liveFinds = 3   // pages of what a search in one of these finds
 )
 
+// reader reads a page of a list.
+type reader[T any] func(context.Context, heffl.ListQuery) (*heffl.List[T], error)
+
 // readAll reads a list to its end, or to a number of pages.
-func readAll[T any](ctx context.Context, q heffl.ListQuery, limit int, read func(context.Context, heffl.ListQuery) (*heffl.List[T], error)) (List[T], error) {
+func readAll[T any](ctx context.Context, q heffl.ListQuery, limit int, read reader[T]) (List[T], error) {
 	var l List[T]
 	for range limit {
 		page, err := read(ctx, q)

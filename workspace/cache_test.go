@@ -225,15 +225,15 @@ func TestReadingEnds(t *testing.T) {
 // A look-up that fails decides nothing: not that a name is there, nor that it is not.
 func TestFailureNeverDecides(t *testing.T) {
 	t.Parallel()
-	all := []string{"/contacts", "/companies", "/leads", "/pipelines", "/users", "/sources", "/tags", "/products", "/custom-fields"}
+	all := []string{"/contacts", "/companies", "/leads", "/deals", "/pipelines", "/users", "/sources", "/tags", "/products", "/custom-fields"}
 	needs := map[workspace.Kind][]string{
-		workspace.Client: {"/contacts", "/companies"}, workspace.Contact: {"/contacts"}, workspace.Lead: {"/leads"},
+		workspace.Client: {"/contacts", "/companies"}, workspace.Contact: {"/contacts"}, workspace.Lead: {"/leads"}, workspace.Deal: {"/deals"},
 		workspace.Pipeline: {"/pipelines"}, workspace.Stage: {"/pipelines"}, workspace.User: {"/users"}, workspace.Source: {"/sources"},
 		workspace.Tag: {"/tags"}, workspace.Product: {"/products"}, workspace.CustomField: {"/custom-fields"}, workspace.FieldOption: {"/custom-fields"},
 	}
 	lists := map[string][]string{}
 	for _, path := range all {
-		lists[path] = []string{row("id", "x_1", "key", "cf_same", "name", "Same", "options", []string{"Same"}, "stages", []any{map[string]any{"id": "dps_1", "name": "Same"}})}
+		lists[path] = []string{row("id", "x_1", "key", "cf_same", "name", "Same", "title", "Same", "options", []string{"Same"}, "stages", []any{map[string]any{"id": "dps_1", "name": "Same"}})}
 	}
 	lists["/companies"] = nil
 	for kind, paths := range needs {

@@ -18,8 +18,9 @@ type UnresolvedError struct {
 	// nothing, one thing or several. Something more exact than a name (an ID, an e-mail) may help.
 	Partial bool
 
-	// Searched: Heffl's own search for the words, of clients and leads, was read to its end, and
-	// found nothing that fits. What that search looks into is documented for names and e-mails only.
+	// Searched: Heffl's own search for the words, of clients, leads and deals, was read to its end, and
+	// found nothing that fits. It is documented to look into names and e-mails, and for deals into the
+	// title, the number and the client's name; what else it looks into is not.
 	Searched bool
 
 	// Elsewhere is what the words do name, where that cannot be used; nil: nothing.
@@ -49,7 +50,7 @@ const (
 type Candidate struct {
 	ID    string
 	Name  string
-	Facts []string // what tells it from others of the name: e-mail, company, phone, pipeline
+	Facts []string // what tells it from others of the name: e-mail, company, phone, pipeline, status, day of making
 	Score float64  // likeness to the words, 0 to 1
 }
 

@@ -33,7 +33,7 @@ func TestKindOfID(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]workspace.Kind{
 		"clt_1": workspace.Client, "dpl_a-B_9": workspace.Pipeline, "dps_x": workspace.Stage, "usr_x": workspace.User, "src_x": workspace.Source,
-		"tag_x": workspace.Tag, "prd_x": workspace.Product, "ld_x": workspace.Lead, "dl_x": "deal", "txr_x": "tax rate", "cs_x": "client stage",
+		"tag_x": workspace.Tag, "prd_x": workspace.Product, "ld_x": workspace.Lead, "dl_x": workspace.Deal, "deal_x": workspace.Deal, "txr_x": "tax rate", "cs_x": "client stage",
 		"lstg_x": "lead stage", "lst_x": "list", "qtn_x": "quotation", "tpl_x": "document template", "tsk_x": "task",
 		"": "", "clt_": "", "clt": "", "clt_a b": "", "clt_é": "", "CLT_1": "", "xclt_1": "", "cf_region": "", "clt_1\n": "",
 	} {

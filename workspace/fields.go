@@ -3,14 +3,13 @@ package workspace
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"heffl-mcp/heffl"
 )
 
-// Field is a custom field of deals.
+// Field is a custom field.
 type Field struct {
 	Key      string // "cf_..."
 	Label    string
@@ -29,7 +28,15 @@ type Option struct {
 // Fields returns the custom fields that deals of a pipeline can have; without a pipeline, those
 // that all deals can have. Its error is a *LookupError.
 func (w *Workspace) Fields(ctx context.Context, pipelineID string) (List[Field], error) {
-	return items(ctx, w, CustomField, w.fieldsOf(pipelineID))
+	return items(ctx, w, CustomField, w.fieldsOf(fieldsAt{ofDeals, pipelineID}))
+}
+
+// EntityFields returns the custom fields of an entity: "contacts", "companies", "tasks" or, without a
+// pipeline, "deals", which is also what an empty one means. Its error is a *LookupError.
+//
+// Source, as read on 2026-11-22: https://docs.heffl.com/api-v2/custom-fields
+func (w *Workspace) EntityFields(ctx context.Context, entity string) (List[Field], error) {
+	return items(ctx, w, CustomField, w.fieldsOf(Scope{Entity: entity}.fields()))
 }
 
 // OtherFields returns the custom fields that deals of other pipelines have, and those of this one
@@ -47,16 +54,8 @@ func (w *Workspace) OtherFields(ctx context.Context, pipelineID string) (List[Fi
 	others := slices.DeleteFunc(slices.Clone(pipelines.Items), func(p heffl.Pipeline) bool { return p.ID == pipelineID })
 	all := List[Field]{Partial: pipelines.Partial || len(others) > maxPipelines, At: own.At}
 	others = others[:min(len(others), maxPipelines)]
-	lists := make([]List[Field], len(others))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4) // at once
-	for i, p := range others {
-		g.Go(func() (err error) {
-			lists[i], err = w.Fields(ctx, p.ID)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
+	lists, err := each(ctx, others, func(ctx context.Context, p heffl.Pipeline) (List[Field], error) { return w.Fields(ctx, p.ID) })
+	if err != nil {
 		return List[Field]{}, err
 	}
 	for i, p := range others {
@@ -71,27 +70,36 @@ func (w *Workspace) OtherFields(ctx context.Context, pipelineID string) (List[Fi
 	return all, nil
 }
 
+// fieldsAt are the custom fields of an entity, with those of one pipeline of deals.
+type fieldsAt struct {
+	entity   string
+	pipeline string // ID; empty: of none
+}
+
+// ofDeals is the entity that pipelines are of.
+const ofDeals = "deals"
+
 // maxFieldLists bounds how many lists of fields are kept: the pipelines that they are kept by come
-// from callers, who may make them up.
+// from callers, who may make them up. That of all deals stays.
 const maxFieldLists = 64
 
-func (w *Workspace) fieldsOf(pipelineID string) *cache[Field] {
+func (w *Workspace) fieldsOf(at fieldsAt) *cache[Field] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := w.fields[pipelineID]
+	c := w.fields[at]
 	if c == nil {
 		if len(w.fields) >= maxFieldLists {
-			clear(w.fields)
+			maps.DeleteFunc(w.fields, func(at fieldsAt, _ *cache[Field]) bool { return at != fieldsAt{entity: ofDeals} })
 		}
-		c = newCache(w, func(ctx context.Context) (List[Field], error) { return w.readFields(ctx, pipelineID) }, fieldRecord)
-		w.fields[pipelineID] = c
+		c = newCache(w, func(ctx context.Context) (List[Field], error) { return w.readFields(ctx, at) }, fieldRecord)
+		w.fields[at] = c
 	}
 	return c
 }
 
-func (w *Workspace) readFields(ctx context.Context, pipelineID string) (List[Field], error) {
+func (w *Workspace) readFields(ctx context.Context, at fieldsAt) (List[Field], error) {
 	l, err := whole(func(ctx context.Context, q heffl.ListQuery) (*heffl.List[heffl.CustomField], error) {
-		return w.client.ListCustomFields(ctx, "deals", pipelineID, q)
+		return w.client.ListCustomFields(ctx, at.entity, at.pipeline, q)
 	})(ctx)
 	fields := List[Field]{Partial: l.Partial}
 	for _, f := range l.Items {

@@ -68,8 +68,7 @@ func fold(text string) string { return joinWords(foldWords(clean(text))) }
 // foldWords returns the folded words of a clean text. What is not dropped tells things apart: the + of
 // "C++", the # of "C#", the < of "< 50".
 func foldWords(text string) []string {
-	text = strings.NewReplacer("™", "", "℠", "", "®", "", "©", "").Replace(text)
-	text = norm.NFKD.String(foldCase(text))
+	text = norm.NFKD.String(foldCase(marks.Replace(text)))
 	text = strings.Map(func(r rune) rune {
 		if isAccent(r) || r == tatweel || isApostrophe(r) {
 			return -1
@@ -99,6 +98,9 @@ func inWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.Sc) ||
 		unicode.Is(unicode.Sm, r) && r != '|' || strings.ContainsRune("#%@", r)
 }
+
+// marks that a name may be written with or without.
+var marks = strings.NewReplacer("™", "", "℠", "", "®", "", "©", "")
 
 // tatweel stretches an Arabic word, and means nothing.
 const tatweel = 'ـ'

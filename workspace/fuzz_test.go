@@ -22,6 +22,7 @@ func FuzzResolve(f *testing.F) {
 		"/contacts":  {row("id", "clt_1", "firstName", "Anna", "lastName", "Keller", "email", "a@b.example", "companyName", "Northwind"), row("id", "clt_2", "name", "Li")},
 		"/companies": {row("id", "clt_3", "name", "Northwind Ltd", "phone", "+442071230000", "website", "https://b.example"), row("id", "clt_4", "name", "شركة النور"), row("id", "clt_5", "name", "株式会社東京")},
 		"/leads":     {row("id", "ld_1", "name", "Tariq", "title", "C++ course", "number", "L1")},
+		"/deals":     {row("id", "dl_1", "title", "Northwind & Co", "number", "1230000"), row("id", "dl_2", "title", "won", "client", map[string]any{"name": "Northwind"})},
 		"/pipelines": {row("id", "dpl_1", "name", "Sales", "stages", []any{map[string]any{"id": "dps_1", "name": "Won"}}), row("id", "dpl_2", "name", "S", "stages", []any{map[string]any{"id": "dps_2", "name": "won"}})},
 		"/users":     {row("id", "usr_1", "name", "Sara Haddad"), row("id", "usr_2", "name", "Omar N."), row("id", "usr_3", "name", "Omar K.")},
 		"/sources":   {row("id", "src_1", "name", "Web")}, "/tags": {row("id", "tag_1", "name", "VIP"), row("id", "tag_2", "name", "v.i.p.", "type", "leads")},
@@ -38,7 +39,7 @@ func FuzzResolve(f *testing.F) {
 		}
 	}
 	ids["dps_1"], ids["dps_2"] = true, true
-	kinds := []workspace.Kind{workspace.Client, workspace.Contact, workspace.Lead, workspace.Pipeline, workspace.Stage, workspace.User,
+	kinds := []workspace.Kind{workspace.Client, workspace.Contact, workspace.Lead, workspace.Deal, workspace.Pipeline, workspace.Stage, workspace.User,
 		workspace.Source, workspace.Tag, workspace.Product, workspace.CustomField, workspace.FieldOption}
 	w := (&fake{lists: data}).inside(workspace.Options{})
 	f.Fuzz(func(t *testing.T, words string) {

@@ -16,7 +16,8 @@ const (
 	Tag         Kind = "tag"
 	Product     Kind = "product"
 	Lead        Kind = "lead"
-	CustomField Kind = "custom field" // of deals; its ID is its key
+	Deal        Kind = "deal"
+	CustomField Kind = "custom field" // of deals or other entities, see [Scope]; its ID is its key
 	FieldOption Kind = "option"       // of a custom field; its ID is its value
 )
 
@@ -35,7 +36,8 @@ var prefixes = []struct {
 	{"tag_", Tag},
 	{"prd_", Product},
 	{"ld_", Lead},
-	{"dl_", "deal"},
+	{"dl_", Deal},
+	{"deal_", Deal}, // not in that table, but https://docs.heffl.com/api-v2/custom-fields shows one
 	{"txr_", "tax rate"},
 	{"cs_", "client stage"},
 	{"lstg_", "lead stage"},
@@ -66,6 +68,6 @@ func (k Kind) hasIDs() bool { return k != CustomField && k != FieldOption }
 
 // isLive reports whether things of this kind are searched for in Heffl, being too many and too new
 // to be kept.
-func (k Kind) isLive() bool { return k == Client || k == Contact || k == Lead }
+func (k Kind) isLive() bool { return k == Client || k == Contact || k == Lead || k == Deal }
 
 func (k Kind) takes(of Kind) bool { return of == k || of == Client && k == Contact }

@@ -17,7 +17,7 @@ type record struct {
 	email    string   // case folded
 	domains  []string // of the website and the e-mail, but for mail providers'; not for users
 	phones   []phone
-	at       reading  // the firm that a contact is at
+	at       reading  // the firm that a contact is at, or the client of a deal
 	firm     bool     // may have a legal form, and a domain of its own
 	facts    []string // for Candidate
 	misfit   Why      // why it cannot be used; empty: it can

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -19,14 +20,23 @@ type Match struct {
 
 // Scope narrows what a name may stand for.
 type Scope struct {
-	Pipeline string // ID of the pipeline that a stage, custom field or option is of; empty: of any for a stage, of none for the others
+	Pipeline string // ID of the pipeline that a stage, custom field of deals or option is of; empty: of any for a stage, of none for the others
+	Entity   string // what a custom field or the field of an option is of: "contacts", "companies", "tasks" or "deals"; empty: deals. Only those of deals have a pipeline
 	Field    string // key of the custom field that an option is of
+}
+
+// fields are the custom fields in a scope.
+func (s Scope) fields() fieldsAt {
+	if entity := cmp.Or(s.Entity, ofDeals); entity != ofDeals {
+		return fieldsAt{entity: entity}
+	}
+	return fieldsAt{ofDeals, s.Pipeline}
 }
 
 // Resolve finds what words name. A text of the form of an ID of that kind is taken for one, and
 // nothing is asked. Otherwise the words must be the ID, name, e-mail, domain, phone number, number
-// or SKU of one thing, or its name but for case, accents, punctuation, spaces and legal form; for a
-// user, a first name that nobody else has. What is nearer to the letter goes before the rest.
+// or SKU of one thing, or its name (of a deal: its title) but for case, accents, punctuation, spaces and
+// legal form; for a user, a first name that nobody else has. What is nearer to the letter goes before the rest.
 //
 // An inactive thing is not found, nor a tag for other things than deals, nor what is outside the
 // Scope. Custom fields and their options have IDs without a form of their own, so a key or value
@@ -84,7 +94,7 @@ type view struct {
 // findListed looks in the lists that are kept. Before it fails, it reads them again.
 func (w *Workspace) findListed(ctx context.Context, kind Kind, q *query, s Scope) (Match, error) {
 	var failed *UnresolvedError
-	for _, maxAge := range []time.Duration{w.ttl, missAge} {
+	for _, maxAge := range w.ages() {
 		v, err := w.view(ctx, kind, s, maxAge)
 		if err != nil {
 			return Match{}, err
@@ -97,40 +107,38 @@ func (w *Workspace) findListed(ctx context.Context, kind Kind, q *query, s Scope
 			return m, nil
 		}
 	}
-	if kind == CustomField && failed.Kind == kind && !failed.Ambiguous && !failed.Partial {
+	if kind == CustomField && s.fields().entity == ofDeals && failed.Kind == kind && !failed.Ambiguous && !failed.Partial {
 		failed.Elsewhere = w.fieldElsewhere(ctx, q, s)
 	}
 	return Match{}, failed
 }
 
+// ages are how old a list may be, in turn: before it refuses anything, it is read again.
+func (w *Workspace) ages() []time.Duration { return []time.Duration{w.ttl, missAge} }
+
 // view is what is kept of a kind, no older than maxAge.
 func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Duration) (view, error) {
 	switch kind {
 	case Pipeline:
-		return viewOf(ctx, w.pipelines, maxAge)
+		return w.pipelines.view(ctx, maxAge)
 	case User:
-		return viewOf(ctx, w.users, maxAge)
+		return w.users.view(ctx, maxAge)
 	case Source:
-		return viewOf(ctx, w.sources, maxAge)
+		return w.sources.view(ctx, maxAge)
 	case Tag:
-		return viewOf(ctx, w.tags, maxAge)
+		return w.tags.view(ctx, maxAge)
 	case Product:
-		return viewOf(ctx, w.products, maxAge)
+		return w.products.view(ctx, maxAge)
 	case Stage:
 		return w.stages(ctx, s.Pipeline, maxAge)
 	case CustomField:
-		return viewOf(ctx, w.fieldsOf(s.Pipeline), maxAge)
+		return w.fieldsOf(s.fields()).view(ctx, maxAge)
 	case FieldOption:
 		return w.options(ctx, s, maxAge)
-	case Client, Contact, Lead:
-		return w.listedAccounts(ctx, kind, maxAge)
+	case Client, Contact, Lead, Deal:
+		return viewAll(ctx, w.finders(kind), maxAge)
 	}
 	return view{}, errors.New("there is no such kind")
-}
-
-func viewOf[T any](ctx context.Context, c *cache[T], maxAge time.Duration) (view, error) {
-	l, records, err := c.get(ctx, maxAge)
-	return view{records: records, partial: l.Partial, at: l.At}, err
 }
 
 func (w *Workspace) stages(ctx context.Context, within string, maxAge time.Duration) (view, error) {
@@ -148,7 +156,7 @@ func (w *Workspace) stages(ctx context.Context, within string, maxAge time.Durat
 }
 
 func (w *Workspace) options(ctx context.Context, s Scope, maxAge time.Duration) (view, error) {
-	l, fields, err := w.fieldsOf(s.Pipeline).get(ctx, maxAge)
+	l, fields, err := w.fieldsOf(s.fields()).get(ctx, maxAge)
 	v := view{at: l.At}
 	if i := slices.IndexFunc(l.Items, func(f Field) bool { return f.Key == s.Field }); i < 0 {
 		v.lacks = lacking(CustomField, s.Field, fields, l.Partial)
@@ -156,6 +164,28 @@ func (w *Workspace) options(ctx context.Context, s Scope, maxAge time.Duration) 
 		v.records = recordsOf(optionRecord)(l.Items[i].Options)
 	}
 	return v, err
+}
+
+// Candidates are the first things of a kind that can be used, at most five and in Heffl's order: for
+// saying what there is where a name is missing. Stages are in the order of their positions, and tags are
+// those of deals. There are none of kinds that are searched for in Heffl: of those, five say nothing.
+//
+// The error is a *LookupError, or an *UnresolvedError of what the Scope names and is not there.
+func (w *Workspace) Candidates(ctx context.Context, kind Kind, s Scope) ([]Candidate, error) {
+	if kind.isLive() {
+		return nil, nil
+	}
+	var v view
+	for _, maxAge := range w.ages() {
+		var err error
+		if v, err = w.view(ctx, kind, s, maxAge); err != nil {
+			return nil, &LookupError{Kind: kind, Err: err}
+		}
+		if v.lacks == nil {
+			return newQuery("").nearest(kind, v.records), nil // to no words all are equally near
+		}
+	}
+	return nil, v.lacks
 }
 
 func lacking(kind Kind, id string, records []record, partial bool) *UnresolvedError {

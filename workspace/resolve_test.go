@@ -52,6 +52,7 @@ func TestResolveInSandbox(t *testing.T) {
 	)
 	in := func(pipeline string) workspace.Scope { return workspace.Scope{Pipeline: pipeline} }
 	of := func(field string) workspace.Scope { return workspace.Scope{Field: field} }
+	entity := func(name string) workspace.Scope { return workspace.Scope{Entity: name} }
 	var everywhere workspace.Scope
 	w, _ := openSandbox(t, nil)
 	for _, tt := range []struct {
@@ -147,6 +148,27 @@ func TestResolveInSandbox(t *testing.T) {
 		{workspace.Lead, "+96890000000", everywhere, "ld_web_form by phone"},
 		{workspace.Lead, "Tarik Aziz", everywhere, "none: ld_web_form"},
 
+		{workspace.Deal, "dl_acme_renewal", everywhere, "dl_acme_renewal by id"},
+		{workspace.Deal, "deal_abc123", everywhere, "deal_abc123 by id"}, // the custom-fields page shows one
+		{workspace.Deal, "clt_acme", everywhere, "ID of a client"},
+		{workspace.Client, "deal_abc123", everywhere, "ID of a deal"},
+		{workspace.Deal, "Acme renewal", everywhere, "dl_acme_renewal by name"},
+		{workspace.Deal, "ACME RENEWAL", everywhere, "dl_acme_renewal by folded name"},
+		{workspace.Deal, "acme-renewal", everywhere, "dl_acme_renewal by folded name"},
+		{workspace.Deal, "Showroom Zurich", everywhere, "dl_zurcher_showroom by folded name"},
+		{workspace.Deal, "Showroom Zuerich", everywhere, "dl_zurcher_showroom by folded name"},
+		{workspace.Deal, "Globex comes back", everywhere, "dl_globex_return by name"}, // lost, and a deal
+		{workspace.Deal, "DEAL002", everywhere, "dl_acme_renewal by number"},
+		{workspace.Deal, " deal002", everywhere, "dl_acme_renewal by number"},
+		{workspace.Deal, "Acme renewall", everywhere, "none: dl_acme_renewal"},
+		{workspace.Deal, "Acme", everywhere, "none: dl_acme_renewal"}, // a client names no deal, not even its only one
+		{workspace.Deal, "Al Noor", everywhere, "none: dl_alnoor_rollout"},
+		{workspace.Deal, "شركة النور للتجارة", everywhere, "none: dl_alnoor_rollout"},
+		{workspace.Deal, "hello@northwind.example", everywhere, "none: dl_northwind_pilot"},
+		{workspace.Deal, "+442071230000", everywhere, "none:"},
+		{workspace.Deal, "Quux", everywhere, "none:"},
+		{workspace.Deal, "", everywhere, "none:"},
+
 		{workspace.Pipeline, "Sales", everywhere, "dpl_sales by name"},
 		{workspace.Pipeline, "sales", everywhere, "dpl_sales by folded name"},
 		{workspace.Pipeline, "ENTERPRISE ", everywhere, "dpl_enterprise by folded name"},
@@ -209,6 +231,19 @@ func TestResolveInSandbox(t *testing.T) {
 		{workspace.CustomField, "Security Review", everywhere, "elsewhere cf_security_review: pipeline Enterprise"},
 		{workspace.CustomField, "dl_1", everywhere, "none: cf_modules cf_rfp_link"},
 
+		{workspace.CustomField, "language", entity("contacts"), "cf_language by folded name"},
+		{workspace.CustomField, "cf_industry", entity("companies"), "cf_industry by id"},
+		{workspace.CustomField, "Employes", entity("companies"), "none: cf_employees cf_industry"},
+		{workspace.CustomField, "CF_Channel", entity("tasks"), "cf_channel by key"},
+		{workspace.CustomField, "Region", entity("deals"), "cf_region by name"},
+		{workspace.CustomField, "Region", entity("contacts"), "none: cf_language"}, // it is one of deals
+		{workspace.CustomField, "cf_security_review", entity("companies"), "none: cf_employees cf_industry"},
+		{workspace.CustomField, "Language", everywhere, "none: cf_annual_value cf_billing_email"},
+
+		{workspace.FieldOption, "arabic", workspace.Scope{Entity: "contacts", Field: "cf_language"}, "Arabic by folded name"},
+		{workspace.FieldOption, "Retail", workspace.Scope{Entity: "companies", Pipeline: sales, Field: "cf_industry"}, "Retail by id"},
+		{workspace.FieldOption, "Arabik", workspace.Scope{Entity: "contacts", Field: "cf_language"}, "none: Arabic Spanish"},
+		{workspace.FieldOption, "North", workspace.Scope{Entity: "contacts", Field: "cf_region"}, "none: cf_language"},
 		{workspace.FieldOption, "North", of("cf_region"), "North by id"},
 		{workspace.FieldOption, "north", of("cf_region"), "North by folded name"},
 		{workspace.FieldOption, "Nort", of("cf_region"), "none: North South"},

@@ -6,7 +6,10 @@
 //
 // Pipelines, stages, users, sources, tags, products and custom fields are read on first need, once
 // for all who need them, and kept for some minutes. Nothing is refused by an old list: before that
-// it is read again. Clients and leads are searched for in Heffl, each time.
+// it is read again. Clients, leads and deals are searched for in Heffl, each time.
+//
+// [Workspace.Resolve] turns words into the one thing that they name; [Workspace.FindClients] lists
+// what they may mean, for a user to choose from.
 //
 // Nothing is guessed. One thing must fit the words better than every other; a look-up that failed
 // and a list that is too long to be read decide nothing. How that is put to a user, and what is
@@ -42,18 +45,19 @@ type Workspace struct {
 	sources   *cache[heffl.Source]
 	tags      *cache[heffl.Tag]
 	products  *cache[heffl.Product]
-	contacts  *cache[heffl.Account]
-	companies *cache[heffl.Account]
-	leads     *cache[heffl.Account]
+	contacts  *live[heffl.Account]
+	companies *live[heffl.Account]
+	leads     *live[heffl.Account]
+	deals     *live[deal]
 
 	mu     sync.Mutex
-	fields map[string]*cache[Field] // by pipeline; "": of none
+	fields map[fieldsAt]*cache[Field]
 }
 
 // New returns a Workspace that has read nothing yet. Keys see different things, so each needs a
 // Workspace of its own.
 func New(client *heffl.Client, o Options) *Workspace {
-	w := &Workspace{client: client, ttl: cmp.Or(o.TTL, DefaultTTL), now: o.Now, fields: map[string]*cache[Field]{}}
+	w := &Workspace{client: client, ttl: cmp.Or(o.TTL, DefaultTTL), now: o.Now, fields: map[fieldsAt]*cache[Field]{}}
 	if w.now == nil {
 		w.now = time.Now
 	}
@@ -62,9 +66,10 @@ func New(client *heffl.Client, o Options) *Workspace {
 	w.sources = newCache(w, whole(client.ListSources), sourceRecord)
 	w.tags = newCache(w, whole(client.ListTags), tagRecord)
 	w.products = newCache(w, whole(client.ListProducts), productRecord)
-	w.contacts = newCache(w, newest(client.ListContacts), accountRecord)
-	w.companies = newCache(w, newest(client.ListCompanies), accountRecord)
-	w.leads = newCache(w, newest(client.ListLeads), accountRecord)
+	w.contacts = newLive(w, client.ListContacts, accountRecord)
+	w.companies = newLive(w, client.ListCompanies, accountRecord)
+	w.leads = newLive(w, client.ListLeads, accountRecord)
+	w.deals = newLive(w, w.listDeals, dealRecord)
 	return w
 }
 
@@ -74,12 +79,12 @@ func newCache[T any](w *Workspace, read func(context.Context) (List[T], error), 
 
 // whole reads a list of reference data. It is not documented that these page, so the first request
 // does not ask for a size of page.
-func whole[T any](read func(context.Context, heffl.ListQuery) (*heffl.List[T], error)) func(context.Context) (List[T], error) {
+func whole[T any](read reader[T]) func(context.Context) (List[T], error) {
 	return func(ctx context.Context) (List[T], error) { return readAll(ctx, heffl.ListQuery{}, maxPages, read) }
 }
 
 // newest reads the first pages of a list that can be very long.
-func newest[T any](read func(context.Context, heffl.ListQuery) (*heffl.List[T], error)) func(context.Context) (List[T], error) {
+func newest[T any](read reader[T]) func(context.Context) (List[T], error) {
 	return func(ctx context.Context) (List[T], error) {
 		return readAll(ctx, heffl.ListQuery{PageSize: pageSize}, liveLists, read)
 	}

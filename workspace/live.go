@@ -1,0 +1,193 @@
+package workspace
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+
+	"heffl-mcp/heffl"
+)
+
+// maxWords is the longest name that is searched by, in characters.
+const maxWords = 300
+
+// live is a list that is searched in Heffl, being too long and too new to be kept whole. Kept are
+// its first pages.
+type live[T any] struct {
+	*cache[T]
+	list reader[T]
+}
+
+func newLive[T any](w *Workspace, list reader[T], record func(*T) record) *live[T] {
+	return &live[T]{newCache(w, newest(list), record), list}
+}
+
+// search reads so many pages of what Heffl finds.
+func (l *live[T]) search(ctx context.Context, text string, pages int) (view, error) {
+	found, err := readAll(ctx, heffl.ListQuery{Search: text, PageSize: pageSize}, pages, l.list)
+	return view{records: l.index(found.Items), partial: found.Partial}, err
+}
+
+// finder is a live list of anything.
+type finder interface {
+	search(ctx context.Context, text string, pages int) (view, error)
+	view(ctx context.Context, maxAge time.Duration) (view, error)
+}
+
+func (w *Workspace) finders(kind Kind) []finder {
+	switch kind {
+	case Contact:
+		return []finder{w.contacts}
+	case Lead:
+		return []finder{w.leads}
+	case Deal:
+		return []finder{w.deals}
+	}
+	return []finder{w.contacts, w.companies}
+}
+
+// findLive asks Heffl's search, and takes what that is sure to find if it looks for the words as
+// they stand but for case. It may do no more than that, so for the rest, and before it fails, it
+// looks through the lists.
+func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query, _ Scope) (Match, error) {
+	failed := &UnresolvedError{Kind: kind, Input: q.input}
+	if q.plain.exact == "" || q.tooLong() {
+		return Match{}, failed
+	}
+	lists := w.finders(kind)
+	found, err := searchAll(ctx, lists, q.searchFor(kind), liveFinds)
+	if err != nil {
+		return Match{}, err
+	}
+	m, level, failed := q.decide(kind, found.records, false)
+	searched := !found.partial && level == noMatch
+	if !found.partial && level <= searchFinds {
+		return m, asError(failed)
+	}
+	for _, maxAge := range w.ages() {
+		all, err := viewAll(ctx, lists, maxAge)
+		if err != nil {
+			return Match{}, err
+		}
+		all.records = slices.Concat(found.records, all.records)
+		m, _, failed = q.decide(kind, all.records, all.partial)
+		if failed == nil {
+			return m, nil
+		}
+		failed.Searched = searched
+		if all.partial { // reading the same pages again decides nothing
+			if failed.Matches == 0 {
+				failed.Candidates = near(ctx, lists, kind, q, all)
+			}
+			return Match{}, failed
+		}
+	}
+	return Match{}, failed
+}
+
+// asError keeps a nil pointer from being an error.
+func asError(e *UnresolvedError) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+// near is what resembles the words: of lists that were not read to their end, also what a search
+// for a part of the words finds. If that cannot be had, it is what there is.
+func near[L finder](ctx context.Context, lists []L, kind Kind, q *query, all view) []Candidate {
+	records := all.records
+	if part := q.fragment(); all.partial && part != "" {
+		if more, err := searchAll(ctx, lists, part, 1); err == nil {
+			records = slices.Concat(records, more.records)
+		}
+	}
+	return q.nearest(kind, records)
+}
+
+// tooLong reports whether nothing can have so long a name.
+func (q *query) tooLong() bool { return utf8.RuneCountInString(q.plain.exact) > maxWords }
+
+// searchFor is the text to search by: a part of whatever the words may match.
+func (q *query) searchFor(kind Kind) string {
+	switch {
+	case kind == Deal: // it has no address of its own
+		return q.plain.exact
+	case q.email != "":
+		return q.email
+	case q.domain != "":
+		return q.domain
+	case q.phone.whole:
+		return "+" + q.phone.digits
+	case q.phone.digits != "":
+		return q.phone.digits[len(q.phone.digits)-minPhone:]
+	case kind == Contact:
+		return q.plain.exact
+	}
+	return q.legal.bare
+}
+
+// fragment is a part of the words that may well be free of a slip: the beginning of the longest.
+func (q *query) fragment() string {
+	const enough = 4 // characters
+	switch {
+	case q.phone.digits != "":
+		return ""
+	case q.email != "":
+		return domainOf(q.email)
+	}
+	words := strings.FieldsFunc(cmp.Or(q.domain, q.legal.bare), func(r rune) bool { return !inWord(r) })
+	if len(words) == 0 {
+		return ""
+	}
+	longest := []rune(slices.MaxFunc(words, func(a, b string) int { return cmp.Compare(utf8.RuneCountInString(a), utf8.RuneCountInString(b)) }))
+	return string(longest[:min(len(longest), enough)])
+}
+
+// searchAll searches several lists, and reads so many pages of what each finds.
+func searchAll[L finder](ctx context.Context, lists []L, text string, pages int) (view, error) {
+	views, err := each(ctx, lists, func(ctx context.Context, l L) (view, error) { return l.search(ctx, text, pages) })
+	return join(views), err
+}
+
+// viewAll is what is kept of several lists, no older than maxAge.
+func viewAll[L finder](ctx context.Context, lists []L, maxAge time.Duration) (view, error) {
+	views, err := each(ctx, lists, func(ctx context.Context, l L) (view, error) { return l.view(ctx, maxAge) })
+	return join(views), err
+}
+
+// each asks a question of several things, some at once; the answers are in their order. It fails
+// where one of them does.
+func each[T, A any](ctx context.Context, things []T, ask func(context.Context, T) (A, error)) ([]A, error) {
+	answers := make([]A, len(things))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(4) // at once
+	for i, t := range things {
+		g.Go(func() (err error) {
+			answers[i], err = ask(ctx, t)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return answers, nil
+}
+
+// join is all that is seen, as old as the oldest of it.
+func join(views []view) view {
+	var all view
+	for i, v := range views {
+		all.records = slices.Concat(all.records, v.records)
+		all.partial = all.partial || v.partial
+		if i == 0 || v.at.Before(all.at) {
+			all.at = v.at
+		}
+	}
+	return all
+}
