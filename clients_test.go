@@ -198,7 +198,7 @@ func converse(t *testing.T, s session, sb *sandbox.Sandbox) {
 	if refused.StructuredContent != nil {
 		t.Errorf("create_deal(amount, no clientId) has structured content %s, want none", refused.StructuredContent)
 	}
-	if requests := sb.Requests(); len(requests) != 0 {
+	if requests := ofDeals(sb); len(requests) != 0 {
 		t.Errorf("refused arguments led to %d requests, want none", len(requests))
 	}
 

@@ -32,12 +32,12 @@ type stdioCommand struct{}
 
 func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
 	log := s.log(io.err)
-	m, end, err := s.mcp(ctx, log)
+	m, end, err := s.serving(ctx, log)
 	if err != nil {
 		return err
 	}
 	log.InfoContext(ctx, "serving MCP on standard input and output", "version", version(), "sandbox", s.Sandbox)
-	err = (&serve.Stdio{MCP: m, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, io.out)
+	err = (&serve.Stdio{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, io.out)
 	return errors.Join(err, end())
 }
 
@@ -47,7 +47,7 @@ type httpCommand struct {
 
 func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 	log := s.log(io.err)
-	m, end, err := s.mcp(ctx, log)
+	m, end, err := s.serving(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 		return errors.Join(usageError{err}, end())
 	}
 	log.InfoContext(ctx, "serving MCP over HTTP", "url", fmt.Sprintf("http://%s/mcp", ln.Addr()), "sse", fmt.Sprintf("http://%s/sse", ln.Addr()), "version", version(), "sandbox", s.Sandbox)
-	err = (&serve.HTTP{MCP: m, Log: log, Drain: s.Deadline}).Serve(ctx, ln)
+	err = (&serve.HTTP{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, ln)
 	return errors.Join(err, end())
 }
 
@@ -80,7 +80,7 @@ func (c callCommand) Run(ctx context.Context, s *settings, streams streams) erro
 		return err
 	}
 	defer func() { _ = end() }() // the result counts, not how the sandbox ended
-	cl, err := client.NewInProcessClient(m)
+	cl, err := client.NewInProcessClient(m.MCPServer)
 	if err != nil {
 		return err
 	}
@@ -153,10 +153,10 @@ type toolsCommand struct {
 	Name string `arg:"" optional:"" help:"Name of one tool."`
 }
 
-func (t toolsCommand) Run(streams streams) error {
-	m, err := tools.NewServer(tools.Deps{Version: version()})
+func (t toolsCommand) Run(s *settings, streams streams) error {
+	m, err := tools.NewServer(tools.Deps{Version: version(), ReadOnly: s.ReadOnly, Tools: s.Tools})
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	all := m.ListTools()
 	if t.Name == "" {

@@ -177,7 +177,7 @@ func TestBadJournal(t *testing.T) {
 			if diff := cmp.Diff(want, r.Meta); diff != "" {
 				t.Errorf("create_deal(): _meta (-want +got):\n%s", diff)
 			}
-			if n := len(sb.Requests()); n != 0 {
+			if n := len(ofDeals(sb)); n != 0 {
 				t.Errorf("Heffl was asked %d times, want none", n)
 			}
 

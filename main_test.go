@@ -214,6 +214,12 @@ func newSandbox(t testing.TB, o sandbox.Options) *sandbox.Sandbox {
 	return sb
 }
 
+// ofDeals are the requests to read or make deals: what else there is, the program may read at any
+// time.
+func ofDeals(sb *sandbox.Sandbox) []sandbox.Request {
+	return slices.DeleteFunc(sb.Requests(), func(r sandbox.Request) bool { return !strings.HasSuffix(r.Path, "/deals") })
+}
+
 func read(t testing.TB, path ...string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(path...))

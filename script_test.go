@@ -102,6 +102,9 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	got := map[string]int{}
 	for _, m := range messages("stdout") {
+		if m.ID == nil {
+			continue // a notification
+		}
 		got[string(m.ID)]++
 		if m.Result == nil || m.Result.IsError {
 			ts.Fatalf("request %s was answered with an error", m.ID)

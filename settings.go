@@ -18,8 +18,6 @@ import (
 	"heffl-mcp/heffl/sandbox"
 	"heffl-mcp/journal"
 	"heffl-mcp/tools"
-
-	"github.com/mark3labs/mcp-go/server"
 )
 
 // settings are the flags that every command has. Each is also an environment variable; the flag wins.
@@ -35,6 +33,8 @@ type settings struct {
 	Settle     time.Duration `env:"HEFFL_MCP_SETTLE" default:"5s" placeholder:"5s" help:"How long a finished request may take to show in Heffl's lists."`
 	Horizon    time.Duration `env:"HEFFL_MCP_HORIZON" default:"20s" placeholder:"20s" help:"How long a request without an answer may still take effect."`
 	Timezone   string        `name:"timezone" env:"HEFFL_MCP_TIMEZONE" default:"UTC" placeholder:"ZONE" help:"Where a day without a time begins, such as Asia/Dubai (${default})."`
+	ReadOnly   bool          `name:"read-only" env:"HEFFL_MCP_READ_ONLY" help:"Only tools that change nothing."`
+	Tools      []string      `name:"tools" env:"HEFFL_MCP_TOOLS" placeholder:"NAME" help:"Toolsets or tools that are served (deals)."`
 	LogLevel   string        `env:"HEFFL_MCP_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"info" help:"Least level that is logged on standard error: ${enum}."`
 	LogFormat  string        `env:"HEFFL_MCP_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text" help:"Form of the log: ${enum}."`
 }
@@ -82,7 +82,7 @@ func (s *settings) log(w io.Writer) *slog.Logger {
 
 // mcp makes the server that a command serves or calls, and what ends it: it waits for requests
 // that have outlived their calls, and closes what they use.
-func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*server.MCPServer, func() error, error) {
+func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*tools.Server, func() error, error) {
 	if s.Timeout <= 0 || s.Deadline <= 0 || s.Window <= 0 || s.Settle <= 0 || s.Horizon <= 0 {
 		return nil, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
 	}
@@ -105,6 +105,7 @@ func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*server.MCPServer
 		Heffl: client, Version: version(), Log: log, Deadline: s.Deadline,
 		Journal: j, Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
 		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: new(sync.WaitGroup),
+		ReadOnly: s.ReadOnly, Tools: s.Tools,
 	}
 	end := func() error {
 		d.Followers.Wait() // each bounded by the timeout of a request
@@ -114,7 +115,31 @@ func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*server.MCPServer
 		return closeSandbox()
 	}
 	m, err := tools.NewServer(d)
-	return m, end, err
+	if err != nil {
+		return nil, nil, errors.Join(usageError{err}, end())
+	}
+	return m, end, nil
+}
+
+// serving is mcp for a command that goes on: meanwhile it learns what the workspace has, so that
+// the tools name it.
+func (s *settings) serving(ctx context.Context, log *slog.Logger) (*tools.Server, func() error, error) {
+	m, end, err := s.mcp(ctx, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var learning sync.WaitGroup
+	learning.Go(func() {
+		if err := m.Learn(ctx); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "the workspace could not be read, so the tools do not name what it has yet", "error", err)
+		}
+	})
+	return m, func() error {
+		stop()
+		learning.Wait()
+		return end()
+	}, nil
 }
 
 // journal is the journal that the settings name, not opened yet; nil means off.

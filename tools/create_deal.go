@@ -1,13 +1,16 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"heffl-mcp/heffl"
+	"heffl-mcp/schema"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,94 +19,148 @@ import (
 var createDeal = tool[DealArgs, DealResult]{
 	Name:  "create_deal",
 	Title: "Create a deal",
-	About: "Open one deal in Heffl. Give only what the user said: leave out what is not known. " +
-		"Custom fields are further properties named cf_*. Safe to repeat: the same call never makes two.",
-	Effect: Adds,
-	Run:    runCreateDeal,
+	About: "Open one deal in Heffl. Give only what the user said, in the user's own words: names, e-mails and labels become IDs, " +
+		"and nothing is guessed. Custom fields are further properties, by key (cf_*) or label. Safe to repeat: the same call never makes two.",
+	Effect:   Adds,
+	Entity:   "deals",
+	Knows:    true,
+	Complete: fillLineItems,
+	Run:      runCreateDeal,
 }
 
-// DealArgs is what the model sends: the body of POST /deals under Heffl's own names, and
-// allowDuplicate, which is for this server and is not sent. What the reference leaves open
-// (defaults, whether price follows products) is left to Heffl.
+// DealArgs is what the model sends: the body of POST /deals under Heffl's own names, with words
+// for IDs, and allowDuplicate, which is for this server and is not sent. What the reference leaves
+// open (defaults, whether price follows products) is left to Heffl.
 type DealArgs struct {
-	Title             string                    `json:"title" jsonschema:"pattern=\\S" jsonschema_extras:"x-aka=name dealName dealTitle subject" jsonschema_description:"What is being sold, in the user's words"`
-	ClientID          string                    `json:"clientId" jsonschema:"pattern=^clt_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with clt_,x-aka=client company companyId contact contactId customer customerId account accountId organization" jsonschema_description:"Contact or company, clt_..."`
-	PipelineID        string                    `json:"pipelineId" jsonschema:"pattern=^dpl_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with dpl_,x-aka=pipeline pipelineName" jsonschema_description:"Pipeline, dpl_..."`
-	StageID           *string                   `json:"stageId,omitempty" jsonschema:"pattern=^dps_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with dps_,x-nullable=true,x-aka=stage stageName dealStage pipelineStage" jsonschema_description:"Stage of that pipeline, dps_...; else its first active one"`
-	LeadID            string                    `json:"leadId,omitempty" jsonschema:"pattern=^ld_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with ld_,x-aka=lead" jsonschema_description:"Lead it comes from, ld_..."`
-	SourceID          string                    `json:"sourceId,omitempty" jsonschema:"pattern=^src_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with src_,x-aka=source crmSourceId leadSource" jsonschema_description:"CRM source, src_..."`
-	OwnerUserID       string                    `json:"ownerUserId,omitempty" jsonschema:"pattern=^usr_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with usr_,x-aka=owner ownerId ownerName user userId salesperson" jsonschema_description:"User who owns it, usr_..."`
-	Price             json.Number               `json:"price,omitempty" jsonschema_extras:"x-aka=amount value dealValue dealAmount total revenue" jsonschema_description:"Value of the deal, a plain number"`
-	ExpectedCloseDate string                    `json:"expectedCloseDate,omitempty" jsonschema:"format=date-time" jsonschema_extras:"x-aka=closeDate closingDate expectedClose expectedCloseAt dueDate" jsonschema_description:"RFC 3339, e.g. 2026-06-30T00:00:00Z"`
+	Title             string                    `json:"title" jsonschema_extras:"x-visible=true,x-aka=name dealName dealTitle subject" jsonschema_description:"What is being sold"`
+	ClientID          string                    `json:"clientId" names:"client" jsonschema_extras:"x-visible=true,x-aka=client company companyId contact contactId customer customerId account accountId organization clientName companyName" jsonschema_description:"Contact or company: name, e-mail, domain, phone or ID"`
+	PipelineID        string                    `json:"pipelineId" names:"pipeline" jsonschema_extras:"x-visible=true,x-aka=pipeline pipelineName" jsonschema_description:"Pipeline: name or ID"`
+	StageID           *string                   `json:"stageId,omitempty" names:"stage" jsonschema_extras:"x-visible=true,x-nullable=true,x-aka=stage stageName dealStage pipelineStage" jsonschema_description:"Stage of that pipeline: name or ID; else its first active one"`
+	LeadID            string                    `json:"leadId,omitempty" names:"lead" jsonschema_extras:"x-visible=true,x-aka=lead" jsonschema_description:"Lead it comes from: name, e-mail or ID"`
+	SourceID          string                    `json:"sourceId,omitempty" names:"source" jsonschema_extras:"x-visible=true,x-aka=source crmSourceId leadSource" jsonschema_description:"CRM source: name or ID"`
+	OwnerUserID       string                    `json:"ownerUserId,omitempty" names:"user" jsonschema_extras:"x-visible=true,x-aka=owner ownerId ownerName user userId salesperson" jsonschema_description:"Owner: user's name, e-mail or ID"`
+	Price             json.Number               `json:"price,omitempty" jsonschema_extras:"x-aka=amount value dealValue dealAmount total revenue" jsonschema_description:"Value of the deal"`
+	ExpectedCloseDate string                    `json:"expectedCloseDate,omitempty" jsonschema:"format=date-time" jsonschema_extras:"x-aka=closeDate closingDate expectedClose expectedCloseAt dueDate" jsonschema_description:"Day (2026-06-30) or RFC 3339"`
 	Priority          string                    `json:"priority,omitempty" jsonschema:"enum=LOW,enum=MEDIUM,enum=HIGH" jsonschema_extras:"x-aka=importance urgency"`
 	Status            string                    `json:"status,omitempty" jsonschema:"enum=ACTIVE,enum=WON,enum=LOST" jsonschema_extras:"x-aka=state dealStatus"`
-	Currency          string                    `json:"currency,omitempty" jsonschema:"pattern=^[A-Z]{3}$" jsonschema_extras:"x-form=three capital letters,x-aka=currencyCode" jsonschema_description:"ISO 4217, e.g. USD; only if the user named one"`
+	Currency          string                    `json:"currency,omitempty" jsonschema:"pattern=^[A-Z]{3}$" jsonschema_extras:"x-form=three capital letters,x-aka=currencyCode" jsonschema_description:"ISO 4217; only if the user named one"`
 	IsInclusiveTax    *bool                     `json:"isInclusiveTax,omitempty" jsonschema_extras:"x-aka=inclusiveTax taxInclusive includesTax" jsonschema_description:"Line prices include tax"`
-	Assignees         []string                  `json:"assignees,omitempty" jsonschema:"pattern=^usr_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with usr_,x-aka=assignee assigneeIds assignedTo" jsonschema_description:"Users who work on it, usr_..."`
-	Contacts          []string                  `json:"contacts,omitempty" jsonschema:"pattern=^clt_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with clt_,x-aka=contactIds people" jsonschema_description:"Contact people, clt_..."`
-	Tags              []string                  `json:"tags,omitempty" jsonschema:"pattern=^tag_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with tag_,x-aka=tag tagIds labels" jsonschema_description:"Tags of deals, tag_..."`
+	Assignees         []string                  `json:"assignees,omitempty" names:"user" jsonschema_extras:"x-visible=true,x-aka=assignee assigneeIds assignedTo" jsonschema_description:"Users who work on it"`
+	Contacts          []string                  `json:"contacts,omitempty" names:"contact" jsonschema_extras:"x-visible=true,x-aka=contactIds people" jsonschema_description:"Contact people"`
+	Tags              []string                  `json:"tags,omitempty" names:"tag" jsonschema_extras:"x-visible=true,x-aka=tag tagIds labels"`
 	Products          []LineItem                `json:"products,omitempty" jsonschema_extras:"x-aka=lineItems items services product quotationProducts" jsonschema_description:"Line items"`
-	AllowDuplicate    bool                      `json:"allowDuplicate,omitempty" jsonschema_extras:"x-aka=force duplicate ignoreDuplicates" jsonschema_description:"Make another, though one like it exists; only if the user wants two"`
+	AllowDuplicate    bool                      `json:"allowDuplicate,omitempty" jsonschema_extras:"x-aka=force duplicate ignoreDuplicates" jsonschema_description:"Make another though one like it exists; only if the user wants two"`
 	Custom            map[string]jsontext.Value `json:",embed" jsonschema:"-" keys:"^cf_"`
 }
 
-// LineItem is one row of products. Whether tax and discount are percents or amounts is not
-// documented; a minimum is, without its value, so that only what no minimum allows is refused.
+// LineItem is one row of products. Its name and price may be left to the catalogue. Whether tax
+// and discount are percents or amounts is not documented; a minimum is, without its value, so that
+// only what no minimum allows is refused.
 type LineItem struct {
-	Name        string      `json:"name" jsonschema:"pattern=\\S" jsonschema_extras:"x-aka=title productName"`
+	ProductID   string      `json:"productId,omitempty" names:"product" jsonschema_extras:"x-visible=true,x-aka=product sku" jsonschema_description:"Of the catalogue: name, SKU or ID; gives name and price"`
+	Name        string      `json:"name,omitempty" jsonschema_extras:"x-visible=true,x-aka=title productName"`
 	Quantity    json.Number `json:"quantity" jsonschema:"minimum=0" jsonschema_extras:"x-aka=qty count units seats"`
-	Price       json.Number `json:"price" jsonschema:"minimum=0" jsonschema_extras:"x-aka=unitPrice amount rate cost" jsonschema_description:"Unit price"`
-	ProductID   string      `json:"productId,omitempty" jsonschema:"pattern=^prd_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with prd_,x-aka=product sku" jsonschema_description:"prd_..."`
+	Price       json.Number `json:"price,omitempty" jsonschema:"minimum=0" jsonschema_extras:"x-aka=unitPrice amount rate cost" jsonschema_description:"Unit price"`
 	Description string      `json:"description,omitempty" jsonschema_extras:"x-aka=notes details"`
 	Tax         json.Number `json:"tax,omitempty" jsonschema:"minimum=0" jsonschema_extras:"x-aka=vat taxRate"`
-	TaxRateID   string      `json:"taxRateId,omitempty" jsonschema:"pattern=^txr_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with txr_" jsonschema_description:"txr_..."`
+	TaxRateID   string      `json:"taxRateId,omitempty" jsonschema:"pattern=^txr_[A-Za-z0-9_-]+$" jsonschema_extras:"x-form=an ID that begins with txr_"`
 	Discount    json.Number `json:"discount,omitempty" jsonschema:"minimum=0"`
 }
 
 // DealResult is the deal as Heffl answers. Only id is held to be there: an answer that lacks or
-// adds a member is still the answer. Currency, tax flag, assignees, contacts, tags and products
-// are not among the documented members.
+// adds a member is still the answer, so few members need to be declared. Currency, tax flag,
+// assignees, contacts, tags and products are not among the documented ones.
 type DealResult struct {
-	ID                string      `json:"id"`
-	Number            string      `json:"number,omitempty"`
-	Title             string      `json:"title,omitempty"`
-	ContactEmails     []string    `json:"contactEmails,omitempty"`
-	ClientID          string      `json:"clientId,omitempty" jsonschema_extras:"x-nullable=true"`
-	Price             json.Number `json:"price,omitempty" jsonschema_extras:"x-nullable=true"`
-	ExpectedCloseDate string      `json:"expectedCloseDate,omitempty" jsonschema_extras:"x-nullable=true"`
-	Status            string      `json:"status,omitempty" jsonschema_extras:"x-nullable=true"`
-	Priority          string      `json:"priority,omitempty" jsonschema_extras:"x-nullable=true"`
-	PipelineID        string      `json:"pipelineId,omitempty" jsonschema_extras:"x-nullable=true"`
-	StageID           string      `json:"stageId,omitempty" jsonschema_extras:"x-nullable=true"`
-	Stage             string      `json:"stage,omitempty" jsonschema_extras:"x-nullable=true"`
-	LeadID            string      `json:"leadId,omitempty" jsonschema_extras:"x-nullable=true"`
-	CRMSourceID       string      `json:"crmSourceId,omitempty" jsonschema_extras:"x-nullable=true"`
-	Source            string      `json:"source,omitempty" jsonschema_extras:"x-nullable=true"`
-	OwnerUserID       string      `json:"ownerUserId,omitempty" jsonschema_extras:"x-nullable=true"`
-	OwnerName         string      `json:"ownerName,omitempty" jsonschema_extras:"x-nullable=true"`
-	CreatedAt         string      `json:"createdAt,omitempty" jsonschema_extras:"x-nullable=true"`
+	ID         string      `json:"id"`
+	Number     string      `json:"number,omitempty"`
+	Title      string      `json:"title,omitempty"`
+	ClientID   string      `json:"clientId,omitempty" jsonschema_extras:"x-nullable=true"`
+	PipelineID string      `json:"pipelineId,omitempty" jsonschema_extras:"x-nullable=true"`
+	Stage      string      `json:"stage,omitempty" jsonschema_extras:"x-nullable=true"`
+	Status     string      `json:"status,omitempty" jsonschema_extras:"x-nullable=true"`
+	Price      json.Number `json:"price,omitempty" jsonschema_extras:"x-nullable=true"`
+	OwnerName  string      `json:"ownerName,omitempty" jsonschema_extras:"x-nullable=true"`
 }
 
 func runCreateDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
-	given := parse(c.raw).without("allowDuplicate")
-	body := given.JSON()
+	sent := c.body()
+	body := sent.JSON()
 	made, how, err := c.once(ctx, write{
-		action:  "create_deal",
-		args:    body,
-		body:    body,
-		match:   []string{foldTitle(args.Title), args.ClientID, args.PipelineID},
-		about:   map[string]string{"title": args.Title, "clientId": args.ClientID, "pipelineId": args.PipelineID},
-		another: args.AllowDuplicate,
-		before:  func(ctx context.Context) error { return c.lookAlike(ctx, args) },
-		send:    func(ctx context.Context) (*heffl.Response, error) { return c.Heffl.CreateDeal(ctx, body) },
+		body:   body,
+		match:  []string{foldTitle(args.Title), args.ClientID, args.PipelineID},
+		about:  map[string]string{"title": args.Title, "clientId": args.ClientID, "pipelineId": args.PipelineID},
+		before: func(ctx context.Context) error { return c.lookAlike(ctx, args) },
+		send:   func(ctx context.Context) (*heffl.Response, error) { return c.Heffl.CreateDeal(ctx, body) },
 		look: func(ctx context.Context, since time.Time, owned func([]string) (map[string]string, error)) (*found, error) {
-			return c.findDeal(ctx, given, since, owned)
+			return c.findDeal(ctx, sent, since, owned)
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return dealAnswer(given, made, how), nil
+	if c.prior != nil {
+		sent = nil // words, which no answer repeats
+	}
+	return dealAnswer(sent, made, how), nil
+}
+
+// fillLineItems gives line items of the catalogue the name and the price that they have there,
+// where the user named none.
+func fillLineItems(ctx context.Context, r *reading) error {
+	i := slices.IndexFunc(r.doc, func(m member) bool { return m.name == "products" })
+	if i < 0 {
+		return nil
+	}
+	var failed error
+	r.doc[i].value = eachItem(r.doc[i].value, func(n int, item json.RawMessage) json.RawMessage {
+		path := at("products", n)
+		if jsontext.Value(item).Kind() != '{' || slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path+".productId" }) {
+			return item
+		}
+		filled, err := r.fillLineItem(ctx, path, parse(item))
+		failed = cmp.Or(failed, err)
+		return filled.JSON()
+	})
+	return failed
+}
+
+func (r *reading) fillLineItem(ctx context.Context, path string, item object) (object, error) {
+	var missing []string
+	for _, name := range []string{"name", "price"} {
+		if _, ok := item.get(name); !ok {
+			missing = append(missing, name)
+		}
+	}
+	id, ok := item.str("productId")
+	switch {
+	case len(missing) == 0:
+		return item, nil
+	case !ok:
+		r.problems = append(r.problems, fmt.Sprintf("%s: %s missing; give it, or productId (a product's name, SKU or ID), whose name and price are then used", path, strings.Join(missing, " and ")))
+		return item, nil
+	case slices.ContainsFunc(r.words, func(w *words) bool { return w.path == path+".productId" && w.err != nil }):
+		return item, nil // what is wrong with it is told
+	}
+	list, err := r.Workspace.Products(ctx)
+	if err != nil {
+		return item, notLookedUp(&words{path: path + ".productId", text: id, err: err})
+	}
+	at := slices.IndexFunc(list.Items, func(p heffl.Product) bool { return p.ID == id })
+	for _, name := range missing {
+		switch {
+		case at < 0:
+			r.problems = append(r.problems, fmt.Sprintf("%s.%s: missing, and the catalogue does not have %s; give it", path, name, id))
+		case name == "name":
+			item = append(item, member{name, quoted(list.Items[at].Name)})
+			r.notes = append(r.notes, fmt.Sprintf("%s: name %q from the catalogue", path, list.Items[at].Name))
+		case list.Items[at].Price == "":
+			r.problems = append(r.problems, fmt.Sprintf("%s.price: missing, and %s has none in the catalogue; give the unit price", path, list.Items[at].Name))
+		default:
+			item = append(item, member{name, json.RawMessage(list.Items[at].Price)})
+			r.notes = append(r.notes, fmt.Sprintf("%s: price %s from the catalogue", path, list.Items[at].Price))
+		}
+	}
+	return item, nil
 }
 
 // dealAnswer says what became of a deal, and what of it Heffl did not confirm.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"heffl-mcp/heffl"
+	"heffl-mcp/heffl/sandbox"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
@@ -93,6 +94,8 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.received = fmt.Appendf(s.received, "%s %s\n%s", r.Method, r.URL.RequestURI(), body)
 	w := httptest.NewRecorder()
 	switch {
+	case strings.HasSuffix(r.URL.Path, "/custom-fields"):
+		io.WriteString(w, `{"data":[{"key":"cf_seats","label":"Seats","type":"NUMBER"}]}`)
 	case r.Method == http.MethodGet:
 		fmt.Fprintf(w, `{"data":[%s],"meta":{"hasMore":false,"nextCursor":null}}`, s.deals)
 	case len(s.answer) == 0:
@@ -172,7 +175,7 @@ func TestCreateDealVerbatim(t *testing.T) {
 		if r := callTool(t, c, "create_deal", args); r.IsError {
 			t.Logf("create_deal(%s) = %s", args, textOf(r)) // Heffl may refuse; what it received is what counts
 		}
-		requests := sb.Requests()[before:]
+		requests := writes(sb.Requests()[before:])
 		if len(requests) != 1 {
 			t.Errorf("create_deal(%s): Heffl received %d requests, want 1", args, len(requests))
 			continue
@@ -181,6 +184,11 @@ func TestCreateDealVerbatim(t *testing.T) {
 			t.Errorf("create_deal(%s): Heffl received %s", args, requests[0].Body)
 		}
 	}
+}
+
+// writes are the requests that are no reads.
+func writes(requests []sandbox.Request) []sandbox.Request {
+	return slices.DeleteFunc(slices.Clone(requests), func(r sandbox.Request) bool { return r.Method == http.MethodGet })
 }
 
 // tokens are the tokens of a JSON text: names and strings by their code points, numbers by their digits.
@@ -200,8 +208,8 @@ func tokens(t *testing.T, raw []byte) []string {
 	}
 }
 
-// TestCreateDealRefuses sends one fault at a time, in every property, of every kind. None may
-// reach Heffl, and each must be answered with its path and what is allowed.
+// TestCreateDealRefuses sends one fault at a time, in every property, of every kind. None may be sent
+// to Heffl, and each must be answered with its path and what is allowed.
 func TestCreateDealRefuses(t *testing.T) {
 	t.Parallel()
 	sb := newSandbox(t)
@@ -225,8 +233,8 @@ func TestCreateDealRefuses(t *testing.T) {
 			t.Errorf("create_deal(%.200s) is refused with %d bytes, want at most %d", args, len(text), maxRefusal)
 		}
 	}
-	if n := len(sb.Requests()); n > 0 {
-		t.Errorf("Heffl received %d requests, want none", n)
+	if sent := writes(sb.Requests()); len(sent) > 0 {
+		t.Errorf("Heffl received %+v, want nothing but look-ups", sent)
 	}
 }
 
@@ -256,17 +264,21 @@ func invalidDeals(t *testing.T) map[string][]string {
 		}
 	}
 	for name, prefix := range ids {
-		wrong("an ID that begins with "+prefix, name, `7`, `true`, `{}`, `[]`, `["`+prefix+`1"]`, `"`+prefix+`"`, `"`+prefix+`a b"`, `"`+strings.ToUpper(prefix)+`1"`, `" `+prefix+`1"`)
-		with(name, `"dl_9f2"`, name+": got ", prefix, "this is the ID of a deal")
+		wrong("a non-empty string", name, `7`, `true`, `{}`, `[]`, `["`+prefix+`1"]`)
+		for _, words := range []string{`"` + prefix + `"`, `"` + prefix + `a b"`, `"` + strings.ToUpper(prefix) + `1"`} {
+			with(name, words, name+": ", words) // no IDs, and names of nothing
+		}
+		with(name, `"dl_9f2"`, name+`: "dl_9f2" is the ID of a deal`)
 		if name == "clientId" || name == "pipelineId" { // elsewhere they are read as not given
-			wrong("an ID that begins with "+prefix, name, `null`, `""`)
+			wrong("a non-empty string", name, `null`, `""`)
 		}
 	}
 	for name, prefix := range lists {
-		wrong("an array, each item an ID that begins with "+prefix, name, `5`, `{"0":"`+prefix+`1"}`)
-		for _, item := range []string{`""`, `null`, `1`, `"name"`, `["` + prefix + `1"]`} {
-			with(name, `["`+prefix+`1",`+item+`]`, name+"[1]: got ", "give an ID that begins with "+prefix)
+		wrong("an array, each item a non-empty string", name, `5`, `{"0":"`+prefix+`1"}`)
+		for _, item := range []string{`""`, `null`, `1`, `["` + prefix + `1"]`} {
+			with(name, `["`+prefix+`1",`+item+`]`, name+"[1]: got ", "give a non-empty string")
 		}
+		with(name, `["`+prefix+`1","nobody and nothing"]`, name+"[1]: no ", ` is named "nobody and nothing"`)
 	}
 	wrong("a non-empty string", "title", `""`, `"  "`, `null`, `1`, `["a"]`, `{"en":"a"}`)
 	wrong("a JSON number", "price", `"$5"`, `"1,000"`, `"1.250"`, `"0x10"`, `"NaN"`, `"٥٠"`, `true`, `[1]`, `{}`)
@@ -279,23 +291,23 @@ func invalidDeals(t *testing.T) map[string][]string {
 	wrong("an array", "products", `"[Seat]"`, `1`)
 	line := func(member string) string { return `[{"name":"Seat","quantity":1,"price":2},{` + member + `}]` }
 	item := `"name":"Seat","quantity":1,"price":2`
-	with("products", line(`"quantity":1,"price":2`), "products[1].name: missing", "give a non-empty string")
+	with("products", line(`"quantity":1,"price":2`), "products[1]: name missing; give it, or productId")
 	with("products", line(`"name":"Seat","price":2`), "products[1].quantity: missing", "give a JSON number")
-	with("products", line(`"name":"Seat","quantity":1`), "products[1].price: missing", "give a JSON number")
-	with("products", `["Seat"]`, `products[0]: got "Seat"`, "give an object with name, quantity, price")
-	with("products", `[null]`, `products[0]: got null`, "give an object with name, quantity, price")
+	with("products", line(`"name":"Seat","quantity":1`), "products[1]: price missing; give it, or productId")
+	with("products", `["Seat"]`, `products[0]: got "Seat"`, "give an object with productId, name, quantity, price")
+	with("products", `[null]`, `products[0]: got null`, "give an object with productId, name, quantity, price")
 	for _, name := range []string{"quantity", "price", "tax", "discount"} {
 		for _, v := range []string{`"1.5.0"`, `"1,5"`, `true`, `[1]`} {
 			with("products", line(strings.Join(withoutMember(item, name), ",")+`,"`+name+`":`+v), "products[1]."+name+": got ", "give a JSON number")
 		}
 		with("products", line(strings.Join(withoutMember(item, name), ",")+`,"`+name+`":-0.01`), "products[1]."+name+": got -0.01; give a number of at least 0")
 	}
-	with("products", line(item+`,"productId":"clt_1"`), "products[1].productId: got ", "this is the ID of a client")
+	with("products", line(item+`,"productId":"clt_1"`), `products[1].productId: "clt_1" is the ID of a client`)
 	with("products", line(item+`,"taxRateId":"5%"`), "products[1].taxRateId: got ", "txr_")
 	with("products", line(item+`,"description":5`), "products[1].description: got 5; give a string")
 	with("products", line(item+`,"unit_price":5`), "products[1].unit_price: unknown property; did you mean price?")
 	with("products", line(item+`,"qty":5`), "products[1].qty: unknown property; did you mean quantity?")
-	with("products", line(item+`,"cf_a":5`), "products[1].cf_a: unknown property; allowed are name, quantity")
+	with("products", line(item+`,"cf_a":5`), "products[1].cf_a: unknown property; allowed are productId, name, quantity")
 	for alias, meant := range map[string]string{
 		"amount": "price", "value": "price", "name": "title", "company": "clientId", "client": "clientId", "owner": "ownerUserId",
 		"close_date": "expectedCloseDate", "client_id": "clientId", "ClientID": "clientId", "stage": "stageId", "pipeline": "pipelineId",
@@ -304,8 +316,11 @@ func invalidDeals(t *testing.T) map[string][]string {
 	} {
 		with(alias, `"x"`, alias+": unknown property; did you mean "+meant+"?")
 	}
-	for _, name := range []string{"description", "notes", "probability", "customFields", "externalId", "cf", "", "__proto__", "x y"} {
+	for _, name := range []string{"description", "notes", "probability", "externalId", "", "__proto__", "x y"} {
 		with(name, `"x"`, "unknown property; allowed are title, clientId", "cf_*")
+	}
+	for _, name := range []string{"customFields", "custom_fields", "cf"} {
+		with(name, `{"region":"North"}`, name+": unknown property; did you mean a property for each custom field")
 	}
 	for name := range base {
 		m := withoutMember(minimal, name)
@@ -319,7 +334,7 @@ func invalidDeals(t *testing.T) map[string][]string {
 		`5`:                                 "got 5; give an object with title",
 		`{` + minimal + `,"title":"b"}`:     "title: given twice",
 		`{` + minimal + `,"cf_a":{"b":1}}`:  "cf_a: got an object; give a string, a number",
-		`{` + minimal + `,"CF_region":"x"}`: "did you mean cf_region?",
+		`{` + minimal + `,"CF_region":"x"}`: `cf_region: no option is named "x"; there are North, South, East, West`,
 		`{` + minimal + `,"price":1e-400}`:  "price: 1e-400 is out of range",
 		`{` + minimal + `,"price":` + strings.Repeat("1", 70) + `}`:                                      "price: a number of 70 characters",
 		`{` + minimal + `,"cf_a":` + strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40) + `}`:   "nested more than 32 deep",
@@ -361,7 +376,7 @@ func TestCreateDealRepairs(t *testing.T) {
 		if tt.sent != "" {
 			want = `{` + minimal + `,"` + tt.name + `":` + tt.sent + `}`
 		}
-		requests := sb.Requests()
+		requests := writes(sb.Requests())
 		if r.IsError || len(requests) != 1 || string(requests[0].Body) != want {
 			t.Errorf("create_deal(%s: %s): Heffl received %+v, want %s; the model reads %s", tt.name, tt.value, requests, want, textOf(r))
 			continue

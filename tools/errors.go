@@ -14,7 +14,6 @@ import (
 	"heffl-mcp/heffl"
 	"heffl-mcp/journal"
 	"heffl-mcp/schema"
-	"heffl-mcp/workspace"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -46,20 +45,22 @@ const (
 // maxRefusal bounds what a refusal costs a model, in bytes.
 const maxRefusal = 4000
 
-// refusal words every fault of a call's arguments, and what was put right before.
-func refusal(faults []schema.Fault, repairs []schema.Repair) *failure {
+// refusal words every fault of a call's arguments and every problem with their words, and what was
+// put right before.
+func refusal(faults []schema.Fault, problems []string, repairs []schema.Repair) *failure {
+	lines := make([]string, 0, len(faults)+len(problems))
+	for _, f := range faults {
+		lines = append(lines, f.Error())
+	}
+	lines = append(lines, problems...)
 	var b strings.Builder
-	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(len(faults), "fault"))
-	for i, f := range faults {
-		line := "\n- " + f.Error()
-		if f.Keyword == "pattern" {
-			line += otherKind(f.Got, f.Want)
-		}
+	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(len(lines), "fault"))
+	for i, line := range lines {
 		if b.Len()+len(line) > maxRefusal-80 {
-			fmt.Fprintf(&b, "\n- and %s more", count(len(faults)-i, "fault"))
+			fmt.Fprintf(&b, "\n- and %s more", count(len(lines)-i, "fault"))
 			break
 		}
-		b.WriteString(line)
+		b.WriteString("\n- " + line)
 	}
 	if len(repairs) > 0 && b.Len() < maxRefusal/2 {
 		b.WriteString("\nThe rest has one meaning and may stay: " + listed(repairs) + ".")
@@ -67,34 +68,36 @@ func refusal(faults []schema.Fault, repairs []schema.Repair) *failure {
 	return &failure{outcome: invalid, text: b.String()}
 }
 
-// maxRepairs bounds how many repairs are told of.
-const maxRepairs = 20
+// cleared are the problems of values that were given as nothing to a tool that changes what is
+// there: left out, they would change nothing, and the user may want them gone.
+func cleared(repairs []schema.Repair) []string {
+	var problems []string
+	for _, r := range repairs {
+		if r.To == "" {
+			problems = append(problems, r.Path+": got "+r.From+"; a value cannot be taken away here; leave it out to keep it")
+		}
+	}
+	return problems
+}
 
-// said are repairs in words, the first of them.
-func said(repairs []schema.Repair) []string {
+// maxListed bounds how many repairs, or words that were understood, are told of.
+const maxListed = 20
+
+// said are things in words, the first of them.
+func said[T fmt.Stringer](things []T) []string {
 	var words []string
-	for _, r := range repairs[:min(len(repairs), maxRepairs)] {
-		words = append(words, r.String())
+	for _, t := range things[:min(len(things), maxListed)] {
+		words = append(words, t.String())
 	}
 	return words
 }
 
-func listed(repairs []schema.Repair) string {
-	s := strings.Join(said(repairs), "; ")
-	if more := len(repairs) - maxRepairs; more > 0 {
+func listed[T fmt.Stringer](things []T) string {
+	s := strings.Join(said(things), "; ")
+	if more := len(things) - maxListed; more > 0 {
 		s += fmt.Sprintf("; and %d more", more)
 	}
 	return s
-}
-
-// otherKind says what an ID is of, where one of another kind was wanted.
-func otherKind(got, want string) string {
-	id := strings.Trim(got, `"`)
-	kind := workspace.KindOfID(id)
-	if prefix, _, _ := strings.Cut(id, "_"); kind == "" || strings.Contains(want, prefix+"_") {
-		return ""
-	}
-	return "; this is the ID of a " + string(kind)
 }
 
 // bounded cuts a text to what it may cost a model.
@@ -243,7 +246,7 @@ func (m *making) unclear(err error) *failure {
 		f.text = what + ". Nothing here remembers it (HEFFL_MCP_STATE is off): look for it in Heffl before calling again."
 		return f
 	}
-	f.text = what + ". Call " + m.action + " again with the same arguments: it looks first, and makes no second one."
+	f.text = what + ". Call " + m.tool + " again with the same arguments: it looks first, and makes no second one."
 	return f
 }
 

@@ -22,12 +22,9 @@ import (
 
 // A write is something that is to be done exactly once.
 type write struct {
-	action  string          // the tool's name
-	args    json.RawMessage // as the model gave them
-	body    json.RawMessage // what is sent: the fingerprint is of this
-	match   []string        // what the outcome is recognised by, as loosely as it ever is
-	about   any             // what the journal's listing shows
-	another bool            // a second one of the same is wanted
+	body  json.RawMessage // what is sent: the fingerprint is of this
+	match []string        // what the outcome is recognised by, as loosely as it ever is
+	about any             // what the journal's listing shows
 
 	// before is what must hold before a first send: nobody has made what looks the same.
 	before func(context.Context) error
@@ -54,10 +51,10 @@ const (
 // once does a write exactly once, over whatever breaks: the table "What happens" of docs/exactly-once.md,
 // row by row. It returns what was made and how.
 func (c *call) once(ctx context.Context, w write) (*found, string, error) {
-	in := c.intent(w)
-	if rec, ok := c.seen(ctx, w, in); ok {
-		return outcomeOf(rec)
+	if c.prior != nil {
+		return outcomeOf(c.prior)
 	}
+	in := c.intent(w)
 	var before *making // that sent it, and then lost its claim
 	for {
 		claim, err := c.claim(ctx, in)
@@ -93,20 +90,24 @@ func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 	}
 }
 
-// seen answers arguments that were seen before letter for letter, without a look-up or a write.
-func (c *call) seen(ctx context.Context, w write, in journal.Intent) (*journal.Record, bool) {
-	if c.Journal == nil || w.another {
-		return nil, false
+// seen is what was made of arguments that were seen before letter for letter: they are answered
+// without a look-up or a write.
+func (c *call) seen(ctx context.Context) *journal.Record {
+	if c.Journal == nil || c.another {
+		return nil
 	}
-	rec, ok, err := c.Journal.Find(ctx, in.Tenant, in.Action, in.Args)
-	return rec, err == nil && ok && rec.Delivered // what is wrong with the journal, or has to be written there, Claim does
+	rec, ok, err := c.Journal.Find(ctx, c.Tenant, c.tool, fingerprint(c.given.JSON()))
+	if err != nil || !ok || !rec.Delivered { // what is wrong with the journal, or has to be written there, Claim does
+		return nil
+	}
+	return rec
 }
 
 func (c *call) intent(w write) journal.Intent {
 	about, _ := json.Marshal(w.about)
 	return journal.Intent{
-		Tenant: c.Tenant, Action: w.action, About: about, Another: w.another, Lease: c.lease(),
-		Fingerprint: fingerprint(w.body), Args: fingerprint(w.args), Match: hash(w.match...),
+		Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(),
+		Fingerprint: fingerprint(w.body), Args: fingerprint(c.given.JSON()), Match: hash(w.match...),
 	}
 }
 
@@ -315,7 +316,7 @@ func (m *making) follow(ctx context.Context) (*heffl.Response, error) {
 		case <-left: // and m with it to us
 		}
 		if _, err := m.record(detached, r, err, false); err != nil {
-			m.Log.WarnContext(detached, "a request that outlived its call has ended", "action", m.action, "error", err)
+			m.Log.WarnContext(detached, "a request that outlived its call has ended", "action", m.tool, "error", err)
 		}
 	})
 	select {
@@ -332,7 +333,7 @@ func (m *making) follow(ctx context.Context) (*heffl.Response, error) {
 func (m *making) guarded(ctx context.Context) (r *heffl.Response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.Log.ErrorContext(ctx, "sending panicked", "action", m.action, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			m.Log.ErrorContext(ctx, "sending panicked", "action", m.tool, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = errors.New("failed inside heffl-mcp")
 		}
 	}()
@@ -358,7 +359,7 @@ func (m *making) record(ctx context.Context, r *heffl.Response, err error, deliv
 	case heffl.EffectUnknown:
 		ending = journal.Failed
 	}
-	m.Log.WarnContext(ctx, "a request has ended without an outcome", "action", m.action, "ending", ending, "error", err)
+	m.Log.WarnContext(ctx, "a request has ended without an outcome", "action", m.tool, "ending", ending, "error", err)
 	m.ended(ctx, ending)
 	if !delivered {
 		m.release(ctx)
@@ -376,7 +377,7 @@ func (m *making) done(ctx context.Context, made *found, how string, delivered bo
 	if err == nil || how == recovered && (errors.Is(err, journal.ErrTaken) || errors.Is(err, journal.ErrLost)) {
 		return err
 	}
-	m.Log.WarnContext(ctx, "an outcome could not be kept; the next call with the same arguments looks for it", "action", m.action, "error", err)
+	m.Log.WarnContext(ctx, "an outcome could not be kept; the next call with the same arguments looks for it", "action", m.tool, "error", err)
 	return nil
 }
 
@@ -408,7 +409,7 @@ func (m *making) release(ctx context.Context) {
 // note logs that the journal did not take what would have spared the next call a look or a wait.
 func (m *making) note(ctx context.Context, err error) {
 	if err != nil && !errors.Is(err, journal.ErrLost) {
-		m.Log.WarnContext(ctx, "the journal could not be written; the next call with the same arguments looks before it sends", "action", m.action, "error", err)
+		m.Log.WarnContext(ctx, "the journal could not be written; the next call with the same arguments looks before it sends", "action", m.tool, "error", err)
 	}
 }
 
@@ -554,7 +555,7 @@ func (m *making) pending(what string, err error) *failure {
 	if err != nil {
 		what += " (" + reason(err) + ")"
 	}
-	return &failure{outcome: unsettled, cause: err, text: what + ". Call " + m.action + " again with the same arguments: it looks first, and makes no second one."}
+	return &failure{outcome: unsettled, cause: err, text: what + ". Call " + m.tool + " again with the same arguments: it looks first, and makes no second one."}
 }
 
 // within reports whether ctx lasts for d.

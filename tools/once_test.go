@@ -872,7 +872,7 @@ func TestProgressWhileWaiting(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := mcpclient.NewInProcessClient(m)
+				c, err := mcpclient.NewInProcessClient(m.MCPServer)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -9,10 +9,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +24,7 @@ import (
 	"heffl-mcp/heffl"
 	"heffl-mcp/journal"
 	"heffl-mcp/schema"
+	"heffl-mcp/workspace"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -53,9 +57,18 @@ type Deps struct {
 	Zone *time.Location
 	// SkipDuplicateCheck lets a first send leave without a look for a deal that looks the same.
 	SkipDuplicateCheck bool
+	// Workspace is what the client's key can see; nil means a new one of its own.
+	Workspace *workspace.Workspace
+	// ReadOnly leaves out every tool that changes anything, whatever Tools says.
+	ReadOnly bool
+	// Tools are the toolsets and tools that are served; none means the toolset "deals".
+	Tools []string
 	// Followers counts the requests that have outlived their calls. Who ends the program waits for
 	// them, and then closes the journal; each is bounded by Timeout. Nil means one of its own.
 	Followers *sync.WaitGroup
+
+	served       map[string]bool // the tools, by name
+	fieldSchemas *fieldSchemas
 }
 
 // Tenant is the name under which the journal keeps what is done with a key at a base URL: a hash
@@ -64,7 +77,7 @@ func Tenant(key, baseURL string) string { return hash(key, baseURL) }
 
 // NewServer makes an MCP server with every tool. A tool whose declaration is incomplete, or whose
 // schema does not compile, is an error.
-func NewServer(d Deps) (*server.MCPServer, error) {
+func NewServer(d Deps) (*Server, error) {
 	d.Version = cmp.Or(d.Version, "dev")
 	d.Deadline = cmp.Or(d.Deadline, 25*time.Second)
 	d.Timeout = cmp.Or(d.Timeout, heffl.DefaultTimeout)
@@ -76,22 +89,79 @@ func NewServer(d Deps) (*server.MCPServer, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	s := server.NewMCPServer("heffl-mcp", d.Version,
+	if d.Workspace == nil {
+		d.Workspace = workspace.New(d.Heffl, workspace.Options{})
+	}
+	d.fieldSchemas = new(fieldSchemas)
+	chosen, err := choose(d.Tools, d.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	d.served = map[string]bool{}
+	for _, t := range chosen {
+		d.served[t.name()] = true
+	}
+	s := &Server{workspace: d.Workspace, MCPServer: server.NewMCPServer("heffl-mcp", d.Version,
 		server.WithTitle("Heffl CRM"),
-		server.WithToolCapabilities(false),
-	)
-	for _, t := range all {
-		built, err := t.build(&d)
+		server.WithToolCapabilities(true),
+	)}
+	for _, t := range chosen {
+		built, as, err := t.build(&d, s.refresh)
 		if err != nil {
 			return nil, err
 		}
-		if s.GetTool(built.Tool.Name) != nil {
-			return nil, fmt.Errorf("tool %s is declared twice", built.Tool.Name)
+		if as != nil {
+			s.knows = append(s.knows, knowing{built, as})
 		}
 		s.AddTools(built)
 	}
 	return s, nil
 }
+
+// toolsets are groups of tools that a setting may name at once.
+var toolsets = map[string][]declaration{"deals": all}
+
+// choose picks the tools that are served, in the order in which they are advertised.
+func choose(names []string, readOnly bool) ([]declaration, error) {
+	if len(names) == 0 {
+		names = []string{"deals"}
+	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		set, ok := toolsets[name]
+		if i := slices.IndexFunc(all, func(t declaration) bool { return t.name() == name }); !ok && i >= 0 {
+			set, ok = all[i:i+1], true
+		}
+		if !ok {
+			return nil, fmt.Errorf("there is no tool or toolset %q; there are %s", name, strings.Join(choices(), ", "))
+		}
+		for _, t := range set {
+			wanted[t.name()] = true
+		}
+	}
+	var chosen []declaration
+	for _, t := range all {
+		if wanted[t.name()] && (!readOnly || t.effect() == ReadOnly) {
+			chosen = append(chosen, t)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, errors.New("read-only leaves none of the chosen tools")
+	}
+	return chosen, nil
+}
+
+// choices are the toolsets, then the tools.
+func choices() []string {
+	names := slices.Sorted(maps.Keys(toolsets))
+	for _, t := range all {
+		names = append(names, t.name())
+	}
+	return names
+}
+
+// serves reports whether a tool is there to be named in an error.
+func (d *Deps) serves(tool string) bool { return d.served[tool] }
 
 // An Effect is what a tool does to the workspace. One word gives all four hints that MCP has.
 type Effect int
@@ -122,22 +192,42 @@ type tool[A, R any] struct {
 	Title  string // for people
 	About  string // for models: when to use it and where its inputs come from; paid for on every request
 	Effect Effect
-	Run    func(context.Context, *call, A) (*answer, error)
+	Entity string // whose custom fields the arguments may hold: "deals", "contacts" ...; empty: none
+	Knows  bool   // its advertisement names what the workspace has
+	// Complete, if any, adds to arguments whose words are understood what follows from them.
+	Complete func(context.Context, *reading) error
+	Run      func(context.Context, *call, A) (*answer, error)
 }
+
+func (t tool[A, R]) name() string   { return t.Name }
+func (t tool[A, R]) effect() Effect { return t.Effect }
 
 // A declaration is a tool[A, R] of any A and R.
 type declaration interface {
-	build(*Deps) (server.ServerTool, error)
+	name() string
+	effect() Effect
+	// build makes the tool, and says how it is advertised in a workspace; nil: always the same. The
+	// tool calls after when a call has ended.
+	build(d *Deps, after func()) (server.ServerTool, func(workspace.Known) mcp.Tool, error)
 }
 
-// A call is one call of a tool: what it works with, and its arguments, valid, as they came or as
-// they were repaired.
+// A call is one call of a tool: what it works with, and its arguments.
 type call struct {
 	*Deps
-	raw     json.RawMessage
-	repairs []schema.Repair          // what raw has been put right by
-	tell    func(wait time.Duration) // lets the client know that Heffl has to be waited for
+	tool     string
+	raw      json.RawMessage          // the arguments, valid and with IDs for words
+	given    object                   // as they came or were repaired, less what is for this server alone
+	another  bool                     // the user wants a second one of the same
+	prior    *journal.Record          // what an earlier call with these arguments has made, letter for letter
+	repairs  []schema.Repair          // what given has been put right by
+	resolved []understood             // how its words were understood
+	notes    []string                 // what else there is to say, in sentences without an end mark
+	deal     object                   // the one that the arguments are about, as Heffl has it
+	tell     func(wait time.Duration) // lets the client know that Heffl has to be waited for
 }
+
+// body is what is sent of the arguments.
+func (c *call) body() object { return parse(c.raw).without("allowDuplicate") }
 
 // An answer is what a tool found or did.
 type answer struct {
@@ -148,18 +238,19 @@ type answer struct {
 	meta       map[string]any  // more notes of this server, by their names after heffl-mcp/
 }
 
-func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
+func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(workspace.Known) mcp.Tool, error) {
 	if t.Name == "" || t.Title == "" || t.About == "" || t.Effect == 0 || t.Run == nil {
-		return server.ServerTool{}, fmt.Errorf("tool %q: a declaration needs a name, a title, an about, an effect and a run", t.Name)
+		return server.ServerTool{}, nil, fmt.Errorf("tool %q: a declaration needs a name, a title, an about, an effect and a run", t.Name)
 	}
 	in, err := schema.For[A](schema.Input)
 	if err != nil {
-		return server.ServerTool{}, fmt.Errorf("tool %s: arguments: %w", t.Name, err)
+		return server.ServerTool{}, nil, fmt.Errorf("tool %s: arguments: %w", t.Name, err)
 	}
 	out, err := schema.For[R](schema.Output)
 	if err != nil {
-		return server.ServerTool{}, fmt.Errorf("tool %s: result: %w", t.Name, err)
+		return server.ServerTool{}, nil, fmt.Errorf("tool %s: result: %w", t.Name, err)
 	}
+	names := namingsOf(reflect.TypeFor[A]())
 	advertised := mcp.NewToolWithRawSchema(t.Name, t.About, in.JSON())
 	advertised.Title = t.Title
 	advertised.RawOutputSchema = out.JSON()
@@ -172,12 +263,13 @@ func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
 				d.Log.ErrorContext(ctx, "tool panicked", "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				result = failed(t.Name, crashed(d.Journal != nil))
 			}
+			after()
 			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "outcome", outcome, "took", time.Since(start))
 		}()
 		ctx, cancel := context.WithTimeout(ctx, d.Deadline)
 		defer cancel()
-		c := &call{Deps: d, raw: arguments(req), tell: progress(ctx, req)}
-		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in)
+		c := &call{Deps: d, tool: t.Name, raw: arguments(req), tell: progress(ctx, req)}
+		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in, names)
 		if err != nil {
 			f := explain(err)
 			f.text = d.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
@@ -190,27 +282,71 @@ func (t tool[A, R]) build(d *Deps) (server.ServerTool, error) {
 		outcome = a.outcome
 		return a.result(out), nil
 	}
-	return server.ServerTool{Tool: advertised, Handler: handle}, nil
+	var as func(workspace.Known) mcp.Tool
+	if t.Knows {
+		as = t.as(advertised, in)
+	}
+	return server.ServerTool{Tool: advertised, Handler: handle}, as, nil
 }
 
-// run is the way of one call: bytes in, every fault named or the tool's work done.
-func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema) (*answer, error) {
-	if _, faults := in.Check(c.raw); len(faults) > 0 {
+// run is the way of one call: bytes in, words understood, every fault named or the tool's work done.
+func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names []naming) (*answer, error) {
+	_, faults := in.Check(c.raw)
+	if len(faults) > 0 {
 		c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone)
-		if _, faults = in.Check(c.raw); len(faults) > 0 {
-			return nil, refusal(faults, c.repairs)
+		_, faults = in.Check(c.raw)
+	}
+	if slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.Keyword == "json" || f.Path == "" }) {
+		return nil, refusal(faults, nil, c.repairs) // there is no whole document
+	}
+	c.given = parse(c.raw).without("allowDuplicate")
+	force, _ := parse(c.raw).get("allowDuplicate")
+	c.another = string(force) == "true"
+	if len(faults) == 0 && t.Effect == Adds {
+		c.prior = c.seen(ctx)
+	}
+	if c.prior == nil {
+		r := reading{call: c, properties: in.Properties(), names: names, entity: t.Entity, faults: faults}
+		if err := r.understand(ctx, t.Complete); err != nil {
+			return nil, err
+		}
+		if t.Effect == Changes {
+			r.problems = append(r.problems, cleared(c.repairs)...)
+		}
+		if len(r.faults)+len(r.problems) == 0 {
+			_, r.faults = in.Check(c.raw)
+		}
+		if len(r.faults)+len(r.problems) > 0 {
+			return nil, refusal(r.faults, r.problems, c.repairs)
 		}
 	}
 	var args A
 	if err := in.Decode(c.raw, &args); err != nil {
-		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil)
+		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil, nil)
 	}
 	a, err := t.Run(ctx, c, args)
-	if err == nil && len(c.repairs) > 0 {
+	if err == nil {
+		a.add(c)
+	}
+	return a, err
+}
+
+// add says how the call's arguments were understood.
+func (a *answer) add(c *call) {
+	if len(c.resolved) > 0 {
+		a.text += "\nUnderstood: " + listed(c.resolved) + "."
+		a.meta["resolved"] = c.resolved
+	}
+	if len(c.repairs) > 0 {
 		a.text += "\nRead as what has one meaning: " + listed(c.repairs) + "."
 		a.meta["repaired"] = said(c.repairs)
 	}
-	return a, err
+	for _, note := range c.notes {
+		a.text += "\n" + note + "."
+	}
+	if len(c.notes) > 0 {
+		a.meta["notes"] = c.notes
+	}
 }
 
 // progress tells the client of waits, where it gave a token to be told by.

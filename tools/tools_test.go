@@ -59,7 +59,7 @@ func connectTo(tb testing.TB, d Deps) *mcpclient.Client {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := mcpclient.NewInProcessClient(m)
+	c, err := mcpclient.NewInProcessClient(m.MCPServer)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestDeclarations(t *testing.T) {
 	} {
 		broken := whole
 		spoil(&broken)
-		if _, err := broken.build(&Deps{}); err == nil {
+		if _, _, err := broken.build(&Deps{}, func() {}); err == nil {
 			t.Errorf("a tool without %s was built", name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"heffl-mcp/heffl"
@@ -45,7 +46,11 @@ func (s Scope) fields() fieldsAt {
 // The error is an *UnresolvedError, or a *LookupError when Heffl could not be asked.
 func (w *Workspace) Resolve(ctx context.Context, kind Kind, words string, s Scope) (Match, error) {
 	q := newQuery(words)
-	if of := KindOfID(q.plain.exact); of != "" && kind.hasIDs() {
+	of := KindOfID(q.plain.exact)
+	if of == Deal && kind != Deal && strings.HasPrefix(q.plain.exact, "deal_") {
+		of = "" // a word like any other: that prefix is not one of the documented ones
+	}
+	if of != "" && kind.hasIDs() {
 		return w.resolveID(ctx, kind, of, q, s)
 	}
 	find := w.findListed

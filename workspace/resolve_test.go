@@ -151,7 +151,7 @@ func TestResolveInSandbox(t *testing.T) {
 		{workspace.Deal, "dl_acme_renewal", everywhere, "dl_acme_renewal by id"},
 		{workspace.Deal, "deal_abc123", everywhere, "deal_abc123 by id"}, // the custom-fields page shows one
 		{workspace.Deal, "clt_acme", everywhere, "ID of a client"},
-		{workspace.Client, "deal_abc123", everywhere, "ID of a deal"},
+		{workspace.Tag, "deal_breaker", everywhere, "none: tag_renewal tag_tender"}, // a word to all others
 		{workspace.Deal, "Acme renewal", everywhere, "dl_acme_renewal by name"},
 		{workspace.Deal, "ACME RENEWAL", everywhere, "dl_acme_renewal by folded name"},
 		{workspace.Deal, "acme-renewal", everywhere, "dl_acme_renewal by folded name"},

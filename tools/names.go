@@ -1,0 +1,356 @@
+package tools
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"heffl-mcp/heffl"
+	"heffl-mcp/schema"
+	"heffl-mcp/workspace"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/errgroup"
+)
+
+// A naming is a property whose text is the ID of a thing, or words for it: `names:"client"` on a
+// field of a tool's arguments.
+type naming struct {
+	list string // the array of objects that have it; empty: the arguments have it themselves
+	name string
+	kind workspace.Kind
+}
+
+// namingsOf finds the properties that name things, in the order of the struct.
+func namingsOf(t reflect.Type) []naming {
+	var all []naming
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if kind := f.Tag.Get("names"); kind != "" {
+			all = append(all, naming{name: name, kind: workspace.Kind(kind)})
+		}
+		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+			for _, n := range namingsOf(f.Type.Elem()) {
+				n.list = name
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// through passes each text of doc that names a thing through f, and returns doc with what f makes
+// of them.
+func through(doc object, names []naming, f func(path string, kind workspace.Kind, text string) string) object {
+	out := slices.Clone(doc)
+	for i, m := range out {
+		var inner []naming
+		for _, n := range names {
+			switch {
+			case n.list == m.name:
+				n.list = ""
+				inner = append(inner, n)
+			case n.list == "" && n.name == m.name:
+				out[i].value = eachText(m.value, m.name, func(path, text string) string { return f(path, n.kind, text) })
+			}
+		}
+		if inner != nil {
+			out[i].value = eachItem(m.value, func(i int, item json.RawMessage) json.RawMessage {
+				if jsontext.Value(item).Kind() != '{' {
+					return item
+				}
+				return through(parse(item), inner, func(path string, kind workspace.Kind, text string) string {
+					return f(at(m.name, i)+"."+path, kind, text)
+				}).JSON()
+			})
+		}
+	}
+	return out
+}
+
+// eachText passes a text, or each text of a list, through f. What f leaves as it is keeps its bytes.
+func eachText(v json.RawMessage, path string, f func(path, text string) string) json.RawMessage {
+	switch jsontext.Value(v).Kind() {
+	case '"':
+		s := text(jsontext.Value(v))
+		if meant := f(path, s); meant != s {
+			return quoted(meant)
+		}
+	case '[':
+		return eachItem(v, func(i int, item json.RawMessage) json.RawMessage {
+			if jsontext.Value(item).Kind() != '"' {
+				return item
+			}
+			return eachText(item, at(path, i), f)
+		})
+	}
+	return v
+}
+
+// eachItem passes the items of a list through f; what is no list stays.
+func eachItem(v json.RawMessage, f func(i int, item json.RawMessage) json.RawMessage) json.RawMessage {
+	var items []json.RawMessage
+	if jsontext.Value(v).Kind() != '[' || json.Unmarshal(v, &items) != nil {
+		return v
+	}
+	b := []byte{'['}
+	for i, item := range items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, f(i, item)...)
+	}
+	return append(b, ']')
+}
+
+func at(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// understood is how one of the user's words was understood: an entry of heffl-mcp/resolved.
+type understood struct {
+	Path  string `json:"path"`
+	Input string `json:"input"`
+	ID    string `json:"id"`
+	Name  string `json:"name,omitempty"`
+	How   string `json:"how"`
+}
+
+func (u understood) String() string {
+	s := fmt.Sprintf("%s %s as %s", u.Path, brief(quoted(u.Input)), u.ID)
+	if u.Name != "" && u.Name != u.ID {
+		return fmt.Sprintf("%s (%s, by %s)", s, u.Name, u.How)
+	}
+	return fmt.Sprintf("%s (by %s)", s, u.How)
+}
+
+// A reading is the work of turning one call's words into IDs.
+type reading struct {
+	*call
+	properties []string // that the arguments may have, besides custom fields
+	names      []naming
+	entity     string // whose custom fields the arguments may hold; empty: none
+	doc        object
+
+	faults   []schema.Fault // against the schema, less those that turned out to be none
+	problems []string       // of the words, one line each
+	words    []*words
+	scope    scope
+}
+
+// scope is the pipeline that stages and custom fields are of.
+type scope struct {
+	pipeline string // its ID; empty: not known
+	name     string // its name, or its ID
+	assumed  bool   // it is only what was most likely meant, and good for saying what else is wrong
+}
+
+// words are a text that names a thing.
+type words struct {
+	path  string
+	kind  workspace.Kind
+	text  string
+	match workspace.Match
+	err   error
+}
+
+const (
+	// forFaults bounds the look-ups of a call that is refused anyway: they only say more.
+	forFaults = 5 * time.Second
+	// maxLive bounds how many names of one call are searched for in Heffl.
+	maxLive = 10
+	// atOnce bounds the requests that one call has on their way.
+	atOnce = 6
+)
+
+// understand turns the words of the arguments into IDs, and holds custom fields to their
+// definitions. Afterwards faults and problems are all that is wrong with the call. Its error is
+// what kept it from finding out.
+func (r *reading) understand(ctx context.Context, complete func(context.Context, *reading) error) error {
+	r.doc = parse(r.raw)
+	if len(r.faults) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, forFaults)
+		defer cancel()
+	}
+	r.collect()
+	fields := &fieldsRead{}
+	scoped := make(chan struct{})
+	g := new(errgroup.Group)
+	g.SetLimit(atOnce)
+	g.Go(func() error { // before those who wait for it
+		defer close(scoped)
+		r.findScope(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		<-scoped
+		fields = r.readFields(ctx)
+		return nil
+	})
+	for _, w := range r.words {
+		if givesScope(w.kind) {
+			continue
+		}
+		g.Go(func() error {
+			var within workspace.Scope
+			if w.kind == workspace.Stage {
+				<-scoped
+				within.Pipeline = r.scope.pipeline
+			}
+			w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, within)
+			return nil
+		})
+	}
+	_ = g.Wait() // each word keeps its own error
+	if err := r.judge(fields); err != nil {
+		return err
+	}
+	r.apply(fields)
+	if complete != nil {
+		if err := complete(ctx, r); err != nil {
+			return err
+		}
+	}
+	r.raw = r.doc.JSON()
+	r.offer(ctx)
+	return nil
+}
+
+// collect finds the words that have to be understood.
+func (r *reading) collect() {
+	live := 0
+	through(r.doc, r.names, func(path string, kind workspace.Kind, text string) string {
+		switch {
+		case slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path }):
+			return text
+		case searched(kind) && workspace.KindOfID(text) == "":
+			if live++; live > maxLive {
+				return text
+			}
+		}
+		r.words = append(r.words, &words{path: path, kind: kind, text: text})
+		return text
+	})
+	if live > maxLive {
+		r.problems = append(r.problems, fmt.Sprintf("%d names would have to be searched for, and one call may have %d of them; give IDs for the others", live, maxLive))
+	}
+}
+
+// searched reports whether each name of a kind costs requests of its own.
+func searched(k workspace.Kind) bool {
+	return k == workspace.Client || k == workspace.Contact || k == workspace.Lead || k == workspace.Deal
+}
+
+func givesScope(k workspace.Kind) bool { return k == workspace.Pipeline || k == workspace.Deal }
+
+// findScope resolves what says which pipeline the rest is of. The pipeline that was most likely
+// meant does for saying what else is wrong.
+func (r *reading) findScope(ctx context.Context) {
+	for _, w := range r.words {
+		if !givesScope(w.kind) {
+			continue
+		}
+		w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, workspace.Scope{})
+		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
+		case w.kind == workspace.Deal && w.err == nil:
+			r.readDeal(ctx, w)
+		case w.kind == workspace.Pipeline && w.err == nil:
+			r.scope = scope{pipeline: w.match.ID, name: cmp.Or(w.match.Name, w.match.ID)}
+		case w.kind == workspace.Pipeline && unresolved && likeliest(e.Candidates) != nil:
+			c := likeliest(e.Candidates)
+			r.scope = scope{pipeline: c.ID, name: c.Name, assumed: true}
+		}
+	}
+}
+
+// judge notes what each of the words turned out to be. A look-up that failed decides nothing: the
+// call ends, unless it has other faults to tell of.
+func (r *reading) judge(fields *fieldsRead) error {
+	var failed *words
+	for _, w := range r.words {
+		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
+		case unresolved && w.kind == workspace.Stage && r.scope.pipeline == "" && e.IDOf == "":
+			// what is wrong with its pipeline, or that it is missing, is told
+		case unresolved:
+			r.problems = append(r.problems, w.path+": "+r.unresolved(e))
+		case w.err != nil:
+			failed = cmp.Or(failed, w)
+		case w.match.ID != w.text:
+			r.resolved = append(r.resolved, understood{w.path, w.text, w.match.ID, w.match.Name, w.match.How})
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	if len(r.faults)+len(r.problems)+len(fields.problems) == 0 {
+		return notLookedUp(failed)
+	}
+	r.problems = append(r.problems, failed.path+": could not be looked up ("+reason(failed.err)+"); it may stay as it is")
+	return nil
+}
+
+// apply writes what was understood into the arguments.
+func (r *reading) apply(fields *fieldsRead) {
+	ids := map[string]string{}
+	for _, w := range r.words {
+		if w.err == nil {
+			ids[w.path] = w.match.ID
+		}
+	}
+	r.doc = through(r.doc, r.names, func(path string, _ workspace.Kind, text string) string { return cmp.Or(ids[path], text) })
+	r.doc = fields.in(r.doc)
+	r.faults = append(fields.less(r.faults), fields.faults...)
+	r.problems = append(r.problems, fields.problems...)
+	r.resolved = append(r.resolved, fields.resolved...)
+	r.repairs = append(r.repairs, fields.repairs...)
+	r.notes = append(r.notes, fields.notes...)
+}
+
+// readDeal reads the deal that the arguments are about, where its pipeline says what they may be.
+func (r *reading) readDeal(ctx context.Context, w *words) {
+	if r.entity != "deals" {
+		return
+	}
+	got, err := r.Heffl.GetDeal(ctx, w.match.ID)
+	if e, ok := errors.AsType[*heffl.Error](err); ok && e.Status == http.StatusNotFound {
+		w.err = &workspace.UnresolvedError{Kind: workspace.Deal, Input: w.text}
+		return
+	}
+	if err != nil {
+		w.err = err
+		return
+	}
+	r.deal = parse(answeredObject(got.Object()))
+	r.scope.pipeline, _ = r.deal.str("pipelineId")
+	r.scope.name = r.scope.pipeline
+	if list, err := r.Workspace.Pipelines(ctx); err == nil {
+		if i := slices.IndexFunc(list.Items, func(p heffl.Pipeline) bool { return p.ID == r.scope.pipeline }); i >= 0 {
+			r.scope.name = list.Items[i].Name
+		}
+	}
+}
+
+// offer adds what there is to choose from to the faults of names that are missing.
+func (r *reading) offer(ctx context.Context) {
+	for i, f := range r.faults {
+		at := slices.IndexFunc(r.names, func(n naming) bool { return n.list == "" && n.name == f.Path })
+		if f.Keyword != "required" || at < 0 {
+			continue
+		}
+		kind := r.names[at].kind
+		list, err := r.Workspace.Candidates(ctx, kind, workspace.Scope{Pipeline: r.scope.pipeline})
+		if err == nil && len(list) > 0 {
+			r.faults[i].Want += "; there are " + candidates(list)
+		}
+		if tool := r.finder(kind); tool != "" {
+			r.faults[i].Want += "; " + tool
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package tools
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"heffl-mcp/workspace"
+)
+
+// unresolved words what keeps words from naming one thing: what is wrong, what there is, and what
+// to do.
+func (r *reading) unresolved(e *workspace.UnresolvedError) string {
+	got := brief(quoted(e.Input))
+	var b strings.Builder
+	switch {
+	case e.IDOf != "":
+		fmt.Fprintf(&b, "%s is the ID of a %s, and a %s is wanted here", got, e.IDOf, e.Kind)
+	case e.Ambiguous:
+		fmt.Fprintf(&b, "%d %ss are named %s: %s", e.Matches, e.Kind, got, candidates(e.Candidates))
+		if more := e.Matches - len(e.Candidates); more > 0 {
+			fmt.Fprintf(&b, " and %d more", more)
+		}
+		b.WriteString("; give the ID" + orEmail(e.Kind) + " of the one that is meant, and ask the user if that is not known")
+		return b.String()
+	case e.Elsewhere != nil:
+		b.WriteString(r.elsewhere(e.Kind, e.Elsewhere))
+	case e.Partial:
+		fmt.Fprintf(&b, "there are too many %ss to tell whether just one is named %s; give its ID%s", e.Kind, got, orEmail(e.Kind))
+	case e.Kind == workspace.CustomField:
+		fmt.Fprintf(&b, "there is no custom field %s%s", got, r.whose())
+	case e.Kind == workspace.Stage && r.scope.name != "":
+		fmt.Fprintf(&b, "the pipeline %s has no stage %s", r.scope.name, got)
+	default:
+		fmt.Fprintf(&b, "no %s is named %s", e.Kind, got)
+	}
+	near := likeliest(e.Candidates)
+	switch {
+	case near != nil && near.Score >= nearlyCertain:
+		fmt.Fprintf(&b, "; if %s is meant, give %s", named(*near), quoted(near.ID))
+		if len(e.Candidates) > 1 {
+			b.WriteString("; else there are " + candidates(slices.DeleteFunc(slices.Clone(e.Candidates), func(c workspace.Candidate) bool { return c.ID == near.ID })))
+		}
+	case len(e.Candidates) > 0 && searched(e.Kind):
+		b.WriteString("; nearest are " + candidates(e.Candidates))
+	case len(e.Candidates) > 0:
+		b.WriteString("; there are " + candidates(e.Candidates))
+	}
+	if tool := r.finder(e.Kind); tool != "" && e.Kind != workspace.FieldOption {
+		b.WriteString("; " + tool)
+	}
+	return b.String()
+}
+
+// elsewhere words that something of the name is there, and why it is no use here.
+func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string {
+	name := cmp.Or(e.Match.Name, e.Match.ID)
+	switch {
+	case e.Why == workspace.OtherPipeline && r.scope.name != "":
+		return fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s", name, kind, e.Where, r.scope.name)
+	case e.Why == workspace.OtherPipeline:
+		return fmt.Sprintf("%s is a %s of the pipeline %s only", name, kind, e.Where)
+	case e.Why == workspace.OtherType:
+		return fmt.Sprintf("%s is a %s for %s only", name, kind, e.Where)
+	}
+	return fmt.Sprintf("the %s %s is not active any more", kind, name)
+}
+
+// whose says what the custom fields are of.
+func (r *reading) whose() string {
+	if r.entity == "deals" && r.scope.name != "" {
+		return " for deals of the pipeline " + r.scope.name
+	}
+	return " for " + r.entity
+}
+
+// nearlyCertain is the likeness from which one candidate is put forward as what was meant.
+const nearlyCertain = 0.7
+
+// likeliest is the candidate that is clearly nearer than every other; nil: there is none.
+func likeliest(list []workspace.Candidate) *workspace.Candidate {
+	const clearly = 0.15
+	if len(list) == 0 || len(list) > 1 && list[0].Score-list[1].Score < clearly {
+		return nil
+	}
+	return &list[0]
+}
+
+// candidates are things to choose from, with what tells them apart.
+func candidates(list []workspace.Candidate) string {
+	words := make([]string, len(list))
+	for i, c := range list {
+		words[i] = named(c)
+	}
+	return strings.Join(words, ", ")
+}
+
+func named(c workspace.Candidate) string {
+	facts := slices.Clone(c.Facts)
+	if c.ID != c.Name {
+		facts = slices.Insert(facts, 0, c.ID)
+	}
+	name := cut(cmp.Or(c.Name, "without a name"), 80)
+	if len(facts) == 0 {
+		return name
+	}
+	return name + " (" + cut(strings.Join(facts, ", "), 200) + ")"
+}
+
+// orEmail is what else than an ID tells one thing of a kind from all others.
+func orEmail(k workspace.Kind) string {
+	switch k {
+	case workspace.Client, workspace.Contact, workspace.Lead, workspace.User:
+		return " or e-mail"
+	case workspace.Deal:
+		return " or number"
+	}
+	return ""
+}
+
+// finder says which tool knows more about a kind; empty where none that is advertised does.
+func (d *Deps) finder(k workspace.Kind) string {
+	for _, f := range []struct {
+		tool, words string
+		kinds       []workspace.Kind
+	}{
+		{"find_clients", "find_clients searches for more", []workspace.Kind{workspace.Client, workspace.Contact}},
+		{"find_deals", "find_deals searches for more", []workspace.Kind{workspace.Deal}},
+		{"describe_workspace", "describe_workspace lists them all", []workspace.Kind{
+			workspace.Pipeline, workspace.Stage, workspace.User, workspace.Source, workspace.Tag, workspace.Product, workspace.CustomField, workspace.FieldOption,
+		}},
+	} {
+		if slices.Contains(f.kinds, k) && d.serves(f.tool) {
+			if k == workspace.Client && d.serves("create_client") {
+				return f.words + ", create_client makes a new one"
+			}
+			return f.words
+		}
+	}
+	return ""
+}
+
+// notLookedUp stops a call because Heffl could not say what some words name.
+func notLookedUp(w *words) error {
+	err := w.err
+	if lookup, ok := errors.AsType[*workspace.LookupError](err); ok {
+		err = lookup.Err
+	}
+	f := *explain(err)
+	f.text = fmt.Sprintf("nothing was sent, because %s could not be looked up (%s): %s", w.path, brief(quoted(w.text)), f.text)
+	return &f
+}
