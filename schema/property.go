@@ -11,6 +11,9 @@ import (
 // enforced, and advertised only by a description.
 const Day = "day"
 
+// Object stands in a struct for a JSON object of which no member is declared.
+type Object map[string]any
+
 // A Property is one that no struct has: what there is of it is known only when the program runs.
 type Property struct {
 	Name        string
@@ -56,6 +59,19 @@ func (s *Schema) With(more []Property, described map[string]string) json.RawMess
 	raw, err := json.Marshal(portable(root, s.use))
 	if err != nil {
 		return s.published // it marshalled at start, and strings do
+	}
+	return raw
+}
+
+// Bare is JSON without descriptions, for where they stand elsewhere already.
+func (s *Schema) Bare() json.RawMessage {
+	root := s.tree()
+	for n := range nodes(root) {
+		n.Description = ""
+	}
+	raw, err := json.Marshal(portable(root, s.use))
+	if err != nil {
+		return s.published // it marshalled at start, and with more
 	}
 	return raw
 }

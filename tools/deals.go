@@ -140,12 +140,24 @@ func nearlyMade(deal object, differing []string) error {
 	}
 }
 
-// lookAlike stops a first send where a deal is there that looks like it: ACTIVE, of the same client
-// and pipeline, with the same title but for case, spaces and punctuation.
+// lookAlike stops a first send where a deal is there that looks like it.
 func (c *call) lookAlike(ctx context.Context, args DealArgs) error {
 	if c.SkipDuplicateCheck {
 		return nil
 	}
+	deal, err := c.dealLike(ctx, args)
+	if err != nil {
+		return unchecked(err)
+	}
+	if deal != nil {
+		return lookAlikeFound(deal)
+	}
+	return nil
+}
+
+// dealLike is a deal that looks like args: ACTIVE, of the same client and pipeline, with the same
+// title but for case, spaces and punctuation. It is nil where there is none.
+func (c *call) dealLike(ctx context.Context, args DealArgs) (object, error) {
 	q := heffl.DealQuery{Search: cut(longestWord(args.Title), maxSearch), OrderBy: "createdAt", OrderDir: "desc", PageSize: 100}
 	page, err := c.Heffl.ListDeals(ctx, q)
 	if err == nil && page.Next != "" { // a common word: the title itself is rarer
@@ -153,7 +165,7 @@ func (c *call) lookAlike(ctx context.Context, args DealArgs) error {
 		page, err = c.Heffl.ListDeals(ctx, q)
 	}
 	if err != nil {
-		return unchecked(err)
+		return nil, err
 	}
 	for _, raw := range page.Items {
 		deal := parse(raw)
@@ -162,10 +174,10 @@ func (c *call) lookAlike(ctx context.Context, args DealArgs) error {
 		pipeline, _ := deal.str("pipelineId")
 		status, _ := deal.str("status")
 		if client == args.ClientID && pipeline == args.PipelineID && status == "ACTIVE" && foldTitle(title) == foldTitle(args.Title) {
-			return lookAlikeFound(deal)
+			return deal, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // unchecked stops a first send of which it could not be found out whether it would be a second one.

@@ -31,6 +31,11 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.cause }
 
+// What else the outcome of a call can be, besides those of once.
+const (
+	previewed = "previewed"
+)
+
 // The outcomes of calls that did not end as they should.
 const (
 	invalid     = "invalid"     // the arguments have faults; nothing was sent
@@ -120,6 +125,12 @@ func brief(v json.RawMessage) string {
 		return short + "…"
 	}
 	return s
+}
+
+// marshalled is v, of which every value has a JSON form, as JSON.
+func marshalled(v any) json.RawMessage {
+	b, _ := json.Marshal(v)
+	return b
 }
 
 func quoted(s string) json.RawMessage {

@@ -93,11 +93,21 @@ func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 // seen is what was made of arguments that were seen before letter for letter: they are answered
 // without a look-up or a write.
 func (c *call) seen(ctx context.Context) *journal.Record {
+	rec := c.madeBefore(ctx, c.tool)
+	if rec != nil && !rec.Delivered { // that has to be written, which Claim does
+		return nil
+	}
+	return rec
+}
+
+// madeBefore is what a tool has made of these arguments, letter for letter; nil: nothing, or a second
+// one is wanted. What is wrong with the journal, Claim says.
+func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 	if c.Journal == nil || c.another {
 		return nil
 	}
-	rec, ok, err := c.Journal.Find(ctx, c.Tenant, c.tool, fingerprint(c.given.JSON()))
-	if err != nil || !ok || !rec.Delivered { // what is wrong with the journal, or has to be written there, Claim does
+	rec, ok, err := c.Journal.Find(ctx, c.Tenant, tool, fingerprint(c.given.JSON()))
+	if err != nil || !ok {
 		return nil
 	}
 	return rec

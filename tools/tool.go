@@ -33,6 +33,7 @@ import (
 // all is every tool, in the order in which they are advertised.
 var all = []declaration{
 	createDeal,
+	previewDeal,
 }
 
 // Deps is what tools work with. Durations that are zero mean their defaults.
@@ -194,6 +195,7 @@ type tool[A, R any] struct {
 	Effect Effect
 	Entity string // whose custom fields the arguments may hold: "deals", "contacts" ...; empty: none
 	Knows  bool   // its advertisement names what the workspace has
+	Bare   bool   // its arguments are described elsewhere, which its About says
 	// Complete, if any, adds to arguments whose words are understood what follows from them.
 	Complete func(context.Context, *reading) error
 	Run      func(context.Context, *call, A) (*answer, error)
@@ -251,7 +253,11 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 		return server.ServerTool{}, nil, fmt.Errorf("tool %s: result: %w", t.Name, err)
 	}
 	names := namingsOf(reflect.TypeFor[A]())
-	advertised := mcp.NewToolWithRawSchema(t.Name, t.About, in.JSON())
+	published := in.JSON()
+	if t.Bare {
+		published = in.Bare()
+	}
+	advertised := mcp.NewToolWithRawSchema(t.Name, t.About, published)
 	advertised.Title = t.Title
 	advertised.RawOutputSchema = out.JSON()
 	advertised.Annotations = t.Effect.annotations(t.Title)

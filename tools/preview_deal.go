@@ -1,0 +1,51 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+
+	"heffl-mcp/schema"
+)
+
+var previewDeal = tool[DealArgs, PreviewResult]{
+	Name:     "preview_deal",
+	Title:    "Preview a deal",
+	About:    "What create_deal would send for the same arguments, how each name was understood, and a deal that looks the same. Sends nothing.",
+	Effect:   ReadOnly,
+	Entity:   createDeal.Entity,
+	Bare:     true,
+	Complete: createDeal.Complete,
+	Run:      runPreviewDeal,
+}
+
+// PreviewResult is what create_deal would do.
+type PreviewResult struct {
+	Body      schema.Object   `json:"body"`                // of POST /deals
+	Resolved  []schema.Object `json:"resolved,omitempty"`  // each name: path, input, id, name, how
+	LookAlike schema.Object   `json:"lookAlike,omitempty"` // the deal that create_deal would stop at
+	Made      string          `json:"made,omitempty"`      // the ID of the deal that create_deal would answer with, having made it before
+}
+
+func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
+	body := c.body().JSON()
+	a := &answer{outcome: previewed, meta: map[string]any{}}
+	result := object{{"body", body}}
+	if len(c.resolved) > 0 {
+		result = append(result, member{"resolved", marshalled(c.resolved)})
+	}
+	a.text = "Nothing was sent. create_deal with these arguments would send this body."
+	like, err := c.dealLike(ctx, args)
+	switch rec := c.madeBefore(ctx, createDeal.Name); {
+	case rec != nil:
+		result = append(result, member{"made", quoted(rec.Ref)})
+		a.text = fmt.Sprintf("Nothing was sent. create_deal with these arguments would send nothing either: an earlier call has made %s, which it would answer with.", rec.Ref)
+	case err != nil:
+		a.text += " Whether a deal that looks the same is there could not be looked up: " + explain(err).text
+	case like != nil:
+		result = append(result, member{"lookAlike", like.JSON()})
+		id, _ := like.str("id")
+		a.text = fmt.Sprintf("Nothing was sent. A deal that looks the same is there: %s. create_deal would stop at it, unless allowDuplicate is true; then it would send this body.", facts(like, id))
+	}
+	a.structured = result.JSON()
+	return a, nil
+}
