@@ -32,6 +32,7 @@ type cache[T any] struct {
 	mu      sync.Mutex
 	list    List[T] // At is zero: none yet
 	records []record
+	since   time.Time // what was read before is worth nothing
 }
 
 // asKept, as a maximum age, asks for what is there, be it nothing.
@@ -83,8 +84,17 @@ func (c *cache[T]) fetch(ctx context.Context) error {
 	records := c.index(list.Items)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.list, c.records = list, records
+	if !at.Before(c.since) {
+		c.list, c.records = list, records
+	}
 	return nil
+}
+
+// forget drops what there is, and what is being read.
+func (c *cache[T]) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list, c.records, c.since = List[T]{}, nil, c.now()
 }
 
 // view is what names can stand for in the list that get returns.

@@ -16,15 +16,40 @@ import (
 // maxWords is the longest name that is searched by, in characters.
 const maxWords = 300
 
+const (
+	// shortAge is how long a list of one page answers for itself. It is little: what is new in it may
+	// bear the name of what is not.
+	shortAge = time.Minute
+	// longFor is how long a list that has more pages is not tried for one that has not.
+	longFor = time.Hour
+)
+
 // live is a list that is searched in Heffl, being too long and too new to be kept whole. Kept are
 // its first pages.
 type live[T any] struct {
 	*cache[T]
-	list reader[T]
+	list  reader[T]
+	short *cache[T] // the first page: in a small workspace, all there is
 }
 
 func newLive[T any](w *Workspace, list reader[T], record func(*T) record) *live[T] {
-	return &live[T]{newCache(w, newest(list), record), list}
+	return &live[T]{newCache(w, newest(list, liveLists), record), list, newCache(w, newest(list, 1), record)}
+}
+
+// ForgetClients lets the next look for a client read the lists again: there is a new one.
+func (w *Workspace) ForgetClients() {
+	for _, l := range []*live[heffl.Account]{w.contacts, w.companies} {
+		l.cache.forget()
+		l.short.forget()
+	}
+}
+
+// whole is the list, no older than maxAge, where it has one page; else it is partial.
+func (l *live[T]) whole(ctx context.Context, maxAge time.Duration) (view, error) {
+	if kept, _ := l.short.kept(); kept.Partial && kept.At.After(l.now().Add(-longFor)) {
+		return view{partial: true}, nil
+	}
+	return l.short.view(ctx, maxAge)
 }
 
 // search reads so many pages of what Heffl finds.
@@ -37,6 +62,7 @@ func (l *live[T]) search(ctx context.Context, text string, pages int) (view, err
 type finder interface {
 	search(ctx context.Context, text string, pages int) (view, error)
 	view(ctx context.Context, maxAge time.Duration) (view, error)
+	whole(ctx context.Context, maxAge time.Duration) (view, error)
 }
 
 func (w *Workspace) finders(kind Kind) []finder {
@@ -51,15 +77,18 @@ func (w *Workspace) finders(kind Kind) []finder {
 	return []finder{w.contacts, w.companies}
 }
 
-// findLive asks Heffl's search, and takes what that is sure to find if it looks for the words as
-// they stand but for case. It may do no more than that, so for the rest, and before it fails, it
-// looks through the lists.
+// findLive looks through lists that are short. Otherwise it asks Heffl's search, and takes what that
+// is sure to find if it looks for the words as they stand but for case. It may do no more than
+// that, so for the rest, and before it fails, it looks through the lists.
 func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query, _ Scope) (Match, error) {
 	failed := &UnresolvedError{Kind: kind, Input: q.input}
 	if q.plain.exact == "" || q.tooLong() {
 		return Match{}, failed
 	}
 	lists := w.finders(kind)
+	if m, decided, err := findShort(ctx, lists, kind, q); decided || err != nil {
+		return m, err
+	}
 	found, err := searchAll(ctx, lists, q.searchFor(kind), liveFinds)
 	if err != nil {
 		return Match{}, err
@@ -88,6 +117,26 @@ func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query, _ Scope) 
 		}
 	}
 	return Match{}, failed
+}
+
+// findShort decides where the lists are short enough to be read whole. Deals change too often.
+func findShort(ctx context.Context, lists []finder, kind Kind, q *query) (m Match, decided bool, err error) {
+	if kind == Deal {
+		return Match{}, false, nil
+	}
+	var failed *UnresolvedError
+	for _, maxAge := range []time.Duration{shortAge, missAge} {
+		views, err := each(ctx, lists, func(ctx context.Context, l finder) (view, error) { return l.whole(ctx, maxAge) })
+		all := join(views)
+		if err != nil || all.partial {
+			return Match{}, false, err
+		}
+		if m, _, failed = q.decide(kind, all.records, false); failed == nil {
+			return m, true, nil
+		}
+	}
+	failed.Searched = !failed.Ambiguous // all there is was looked through
+	return Match{}, true, failed
 }
 
 // asError keeps a nil pointer from being an error.

@@ -84,9 +84,9 @@ func whole[T any](read reader[T]) func(context.Context) (List[T], error) {
 }
 
 // newest reads the first pages of a list that can be very long.
-func newest[T any](read reader[T]) func(context.Context) (List[T], error) {
+func newest[T any](read reader[T], pages int) func(context.Context) (List[T], error) {
 	return func(ctx context.Context) (List[T], error) {
-		return readAll(ctx, heffl.ListQuery{PageSize: pageSize}, liveLists, read)
+		return readAll(ctx, heffl.ListQuery{PageSize: pageSize}, pages, read)
 	}
 }
 
