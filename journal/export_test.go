@@ -136,6 +136,7 @@ func Plans() map[string][]any {
 		selectLatest:   {"tenant", "create_deal", "old-7"},
 		selectArgs:     {"tenant", "create_deal", "old-7", 0},
 		selectRivals:   {"tenant", "create_deal", "old-7", "id"},
+		selectStrays:   {"tenant", "create_deal", "old-7", "new"},
 		selectOwned:    owned,
 		insertRecord:   {"id", "tenant", "create_deal", "new", "", "", 1, "open", "", 1, 1, 0, 1, 1, 1},
 		updateTakeover: {"id", 1, 2, 3},

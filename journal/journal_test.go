@@ -696,6 +696,40 @@ func TestRivals(t *testing.T) {
 	})
 }
 
+// Strays are the unsettled intents of the same words that meant something else.
+func TestStrays(t *testing.T) {
+	onEveryEngine(t, func(t *testing.T, dsn string) {
+		ctx, clock := t.Context(), newClock()
+		j := open(t, dsn, clock)
+		sent := func(name, tenant, words string) *journal.Claim {
+			t.Helper()
+			clock.Advance(time.Millisecond) // so that they have an order
+			in := intent(name)
+			in.Tenant, in.Args = tenant, words
+			return claim(t, j, in, journal.Fresh)
+		}
+		release(t, sent("one client", "tenant", "words"), clock.Now())
+		sent("sending", "tenant", "words")
+		ok(t, sent("done", "tenant", "words").Done(ctx, "dl_1", nil, "sent", true))
+		ok(t, sent("refused", "tenant", "words").Refused(ctx, nil))
+		sent("other words", "tenant", "others")
+		sent("elsewhere", "other", "words")
+		for fingerprint, want := range map[string][]string{
+			"another client": {"one client", "sending"},
+			"one client":     {"sending"},
+		} {
+			strays, err := j.Strays(ctx, "tenant", "create_deal", "words", fingerprint)
+			var got []string
+			for _, r := range strays {
+				got = append(got, r.Fingerprint)
+			}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("Strays(%s) (-want +got):\n%s\nerror %v", fingerprint, diff, err)
+			}
+		}
+	})
+}
+
 func TestPrune(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, dsn string) {
 		ctx, clock := t.Context(), newClock()

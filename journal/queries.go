@@ -18,6 +18,7 @@ const (
 	selectLatest = `SELECT ` + columns + ofThis + ` AND fingerprint = $3 ORDER BY seq DESC LIMIT 1`
 	selectArgs   = `SELECT ` + columns + ofThis + ` AND args = $3 AND state = 'done' AND settled > $4 ORDER BY settled DESC LIMIT 1`
 	selectRivals = `SELECT ` + columns + ofThis + ` AND matches = $3 AND settled = 0 AND id <> $4 ORDER BY id`
+	selectStrays = `SELECT ` + columns + ofThis + ` AND args = $3 AND settled = 0 AND fingerprint <> $4 ORDER BY id`
 	selectCounts = `SELECT state, COUNT(*) FROM ` + table + ` GROUP BY state`
 
 	// insertRecord does nothing when this is not the next of its equals: someone else came between. (What is not a text
@@ -140,6 +141,16 @@ func (j *Journal) Rivals(ctx context.Context, tenant, action, match, exceptID st
 		return nil, err
 	}
 	return s.many(ctx, selectRivals, tenant, action, match, exceptID)
+}
+
+// Strays gives the open and unclear records with these Args (as given to Claim) and another Fingerprint, oldest first: the
+// same words meant something else when they were sent.
+func (j *Journal) Strays(ctx context.Context, tenant, action, args, fingerprint string) ([]Record, error) {
+	s, err := j.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.many(ctx, selectStrays, tenant, action, args, fingerprint)
 }
 
 // Filter says what to list. The zero value: the newest 100 of everything.
