@@ -298,6 +298,10 @@ func decode(t *testing.T, object json.RawMessage) (m map[string]any) {
 type goSDK struct{ *gosdk.ClientSession }
 
 func dialGoSDK(ctx context.Context, revision string, at place) (session, error) {
+	return dialGoSDKWith(ctx, revision, at, nil)
+}
+
+func dialGoSDKWith(ctx context.Context, revision string, at place, o *gosdk.ClientOptions) (session, error) {
 	var tr gosdk.Transport
 	switch {
 	case at.cmd != nil:
@@ -307,7 +311,7 @@ func dialGoSDK(ctx context.Context, revision string, at place) (session, error) 
 	default:
 		tr = &gosdk.SSEClientTransport{Endpoint: at.sse, HTTPClient: at.http}
 	}
-	c := gosdk.NewClient(&gosdk.Implementation{Name: "test", Version: "1"}, nil)
+	c := gosdk.NewClient(&gosdk.Implementation{Name: "test", Version: "1"}, o)
 	s, err := c.Connect(ctx, tr, &gosdk.ClientSessionOptions{ProtocolVersion: revision})
 	return goSDK{s}, err
 }
