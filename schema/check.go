@@ -20,6 +20,7 @@ type Fault struct {
 	Got     string // what came, shortened; what is wrong with it where Keyword is "json"; empty where nothing came
 	Want    string // what is allowed, in words
 	Meant   string // the property that was probably meant, where Keyword is "unknown"
+	Guessed bool   // Meant is only spelled nearly so: it may be a slip, or another word
 }
 
 // Error is the fault as one line without an end mark.

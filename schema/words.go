@@ -124,7 +124,7 @@ func unknown(node *jsonschema.Schema, path string, names []string) []Fault {
 	for i, name := range names {
 		faults[i] = Fault{Path: join(path, name), Keyword: "unknown", Want: known}
 		if i < maxGuesses {
-			faults[i].Meant = meant(node, name)
+			faults[i].Meant, faults[i].Guessed = meant(node, name)
 		}
 	}
 	return faults
@@ -133,21 +133,21 @@ func unknown(node *jsonschema.Schema, path string, names []string) []Fault {
 // meant is the property of node that a wrong name most likely stands for: the same but for case
 // and separators, a usual other name for it, or a slip of one or two letters. Two properties that
 // are equally likely are neither.
-func meant(node *jsonschema.Schema, name string) string {
+func meant(node *jsonschema.Schema, name string) (property string, guessed bool) {
 	if len(name) > maxShown {
-		return ""
+		return "", false
 	}
 	folded := fold(name)
 	for known, s := range node.Properties.FromOldest() {
 		aka, _ := s.Extras["x-aka"].(string)
 		if folded == fold(known) || slices.ContainsFunc(strings.Fields(aka), func(a string) bool { return folded == fold(a) }) {
-			return known
+			return known, false
 		}
 	}
 	for pattern := range node.PatternProperties {
 		prefix := strings.TrimPrefix(pattern, "^")
 		if n := len(prefix); len(name) > n && strings.EqualFold(name[:n], prefix) {
-			return prefix + strings.ToLower(name[n:])
+			return prefix + strings.ToLower(name[n:]), false
 		}
 	}
 	best, guess := 3, ""
@@ -160,7 +160,7 @@ func meant(node *jsonschema.Schema, name string) string {
 			guess = ""
 		}
 	}
-	return guess
+	return guess, guess != ""
 }
 
 // fold drops what people write differently in a name: clientId, client_id, Client-ID.

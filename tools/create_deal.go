@@ -146,10 +146,12 @@ func (r *reading) fillLineItem(ctx context.Context, path string, item object) (o
 		return item, notLookedUp(&words{path: path + ".productId", text: id, err: err})
 	}
 	at := slices.IndexFunc(list.Items, func(p heffl.Product) bool { return p.ID == id })
+	if at < 0 {
+		r.problems = append(r.problems, fmt.Sprintf("%s.productId: the catalogue does not have %s; give a product that it has, or %s too", path, id, strings.Join(missing, " and ")))
+		return item, nil
+	}
 	for _, name := range missing {
 		switch {
-		case at < 0:
-			r.problems = append(r.problems, fmt.Sprintf("%s.%s: missing, and the catalogue does not have %s; give it", path, name, id))
 		case name == "name":
 			item = append(item, member{name, quoted(list.Items[at].Name)})
 			r.notes = append(r.notes, fmt.Sprintf("%s: name %q from the catalogue", path, list.Items[at].Name))

@@ -63,9 +63,14 @@ func (f *fieldsRead) less(faults []schema.Fault) []schema.Fault {
 // field, or by its label. Where the definitions cannot be read, keys are passed on as they are.
 func (r *reading) readFields(ctx context.Context) *fieldsRead {
 	read := &fieldsRead{as: map[string]member{}}
-	members := slices.DeleteFunc(slices.Clone(r.doc), func(m member) bool { return slices.Contains(r.properties, m.name) })
+	members := slices.DeleteFunc(slices.Concat(r.doc, r.supposed), func(m member) bool { return slices.Contains(r.properties, m.name) })
 	if r.entity == "" || len(members) == 0 {
 		return read
+	}
+	for _, m := range slices.Clone(members) {
+		if isBag(m.name) {
+			members = append(members, parse(m.value)...) // it is refused, and so what is in it too, all at once
+		}
 	}
 	if len(members) > maxFields {
 		if keys := len(keysOf(members)); keys > maxFields {
@@ -74,30 +79,59 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 		return read
 	}
 	if _, err := r.definitions(ctx); err != nil {
-		for _, m := range members {
-			r.hint(m.name, nil)
-		}
-		if keys := keysOf(members); len(keys) > 0 {
-			read.notes = append(read.notes, fmt.Sprintf("The definitions of custom fields could not be read (%s), so these went as they were given: %s", reason(err), strings.Join(keys, ", ")))
-		}
+		r.passOn(read, members, err)
 		return read
 	}
 	var plain object
 	for _, m := range members {
-		field := r.field(ctx, read, m)
+		field, likely := r.field(ctx, read, m)
+		if field == nil || likely && hasField(read, members, field.Key) {
+			continue
+		}
+		if likely {
+			m.name = field.Key // what is wrong with the value is told with the name
+		}
+		read.as[m.name] = member{field.Key, m.value}
 		switch {
-		case field == nil:
 		case slices.ContainsFunc(members, func(o member) bool { return o.name != m.name && read.as[o.name].name == field.Key }):
-			read.problems = append(read.problems, m.name+": this is the custom field "+field.Key+", which is given twice; give it once")
-		case len(field.Options) > 0:
-			read.as[m.name] = member{field.Key, r.option(ctx, read, field, m.value)}
+			read.problems = append(read.problems, r.pathOf(m.name)+": this is the custom field "+field.Key+", which is given twice; give it once")
+		case slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Keyword != "unknown" && f.In(m.name) }):
+			// no field has such a value, and that is told
+		case len(field.Options) == 0:
+			plain = append(plain, read.as[m.name])
 		default:
-			read.as[m.name] = member{field.Key, m.value}
-			plain = append(plain, member{field.Key, m.value})
+			if v := r.option(ctx, read, field, m.value); v != nil {
+				read.as[m.name] = member{field.Key, v}
+			} else {
+				read.as[m.name] = member{} // given as nothing
+			}
 		}
 	}
 	r.checkValues(ctx, read, plain)
 	return read
+}
+
+// hasField reports whether a custom field is among members, by its key or as it was read.
+func hasField(read *fieldsRead, members object, key string) bool {
+	return slices.ContainsFunc(members, func(m member) bool { return m.name == key || read.as[m.name].name == key })
+}
+
+// isBag reports whether a name is that of an object of custom fields, as other APIs have it.
+func isBag(name string) bool {
+	return slices.Contains([]string{"customfield", "customfields", "custom", "cf"}, foldTitle(name))
+}
+
+// passOn leaves members as they are, since the definitions could not be read, and says so.
+func (r *reading) passOn(read *fieldsRead, members object, err error) {
+	for _, m := range members {
+		if i := r.unknown(m.name); i >= 0 && !strings.HasPrefix(m.name, "cf_") && r.faults[i].Meant == "" {
+			r.faults[i].Want += " (labels of custom fields cannot be told now: " + reason(err) + ")"
+		}
+		r.hint(m.name, nil)
+	}
+	if keys := keysOf(members); len(keys) > 0 {
+		read.notes = append(read.notes, fmt.Sprintf("The definitions of custom fields could not be read (%s), so these went as they were given: %s", reason(err), strings.Join(keys, ", ")))
+	}
 }
 
 // keysOf are the names of members that are keys of custom fields by their form.
@@ -109,6 +143,22 @@ func keysOf(members object) []string {
 		}
 	}
 	return keys
+}
+
+// unknown is the place among the faults of that of an unknown property; negative: there is none.
+func (r *reading) unknown(name string) int {
+	return slices.IndexFunc(r.faults, func(f schema.Fault) bool { return f.Keyword == "unknown" && f.In(name) })
+}
+
+// pathOf is the name of a member of the arguments as it stands in a problem.
+func (r *reading) pathOf(name string) string {
+	if i := r.unknown(name); i >= 0 {
+		return r.faults[i].Path
+	}
+	if short := cut(name, 80); short != name || strings.ContainsFunc(name, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }) {
+		return "[" + brief(quoted(name)) + "]"
+	}
+	return name
 }
 
 func (r *reading) within() workspace.Scope {
@@ -123,47 +173,71 @@ func (r *reading) definitions(ctx context.Context) (workspace.List[workspace.Fie
 	return r.Workspace.EntityFields(ctx, r.entity)
 }
 
-// field is the custom field that a member is of; nil where there is none, or where that cannot be
-// told, which read then says.
-func (r *reading) field(ctx context.Context, read *fieldsRead, m member) *workspace.Field {
-	isKey := strings.HasPrefix(m.name, "cf_")
+// field is the custom field that a member is of, or is likely of, which is told then; nil where there
+// is none, or where that cannot be told, which read then says.
+func (r *reading) field(ctx context.Context, read *fieldsRead, m member) (field *workspace.Field, likely bool) {
 	match, err := r.Workspace.Resolve(ctx, workspace.CustomField, m.name, r.within())
 	if err != nil {
-		e, unresolved := errors.AsType[*workspace.UnresolvedError](err)
-		switch {
-		case !isKey:
-			r.hint(m.name, e)
-		case !unresolved || e.Partial:
-			read.notes = append(read.notes, "It could not be told whether there is a custom field "+m.name+", which went as it was given")
-		case e.Elsewhere != nil && r.scope.pipeline == "":
-			// which pipeline the deal is in, something else says
-		default:
-			read.problems = append(read.problems, m.name+": "+r.unresolved(e))
-		}
-		return nil
+		return r.likelyField(ctx, read, m, err), true
 	}
-	if i := slices.IndexFunc(r.faults, func(f schema.Fault) bool { return f.Keyword == "unknown" && f.In(m.name) }); i >= 0 && r.faults[i].Meant != "" && !strings.HasPrefix(r.faults[i].Meant, "cf_") {
+	if i := r.unknown(m.name); i >= 0 && r.faults[i].Meant != "" && !r.faults[i].Guessed && !strings.HasPrefix(r.faults[i].Meant, "cf_") {
+		r.torn = append(r.torn, r.faults[i].Meant)
 		r.faults[i].Meant += " or the custom field " + match.ID // both are likely
-		return nil
+		return nil, false
 	}
 	if match.ID != m.name {
 		read.resolved = append(read.resolved, understood{m.name, m.name, match.ID, match.Name, match.How})
 	}
+	return r.definition(ctx, match.ID), false
+}
+
+// likelyField notes why a member is of no custom field, and returns the one that it is likely of.
+func (r *reading) likelyField(ctx context.Context, read *fieldsRead, m member, err error) *workspace.Field {
+	isKey := strings.HasPrefix(m.name, "cf_")
+	e, unresolved := errors.AsType[*workspace.UnresolvedError](err)
+	i := r.unknown(m.name)
+	isProperty := i >= 0 && r.faults[i].Meant != "" && !r.faults[i].Guessed
+	switch {
+	case !unresolved || e.Partial:
+		if isKey {
+			read.notes = append(read.notes, "It could not be told whether there is a custom field "+m.name+", which went as it was given")
+		} else {
+			r.hint(m.name, nil)
+		}
+		return nil
+	case isProperty:
+	case e.Elsewhere != nil && r.scope.pipeline == "":
+		read.as[m.name] = m // which pipeline the deal is in, something else says
+		return nil
+	case isKey, e.Ambiguous, e.Elsewhere != nil, i < 0:
+		read.as[m.name] = m // and what is wrong with it is told here
+		read.problems = append(read.problems, r.pathOf(m.name)+": "+r.unresolved(e))
+	default:
+		r.hint(m.name, e)
+	}
+	if near := likeliest(e.Candidates); near != nil && near.Score >= nearlyCertain && !isProperty && e.Elsewhere == nil {
+		return r.definition(ctx, near.ID)
+	}
+	return nil
+}
+
+// definition is that of a custom field that was there a moment ago.
+func (r *reading) definition(ctx context.Context, key string) *workspace.Field {
 	list, err := r.definitions(ctx)
-	i := slices.IndexFunc(list.Items, func(f workspace.Field) bool { return f.Key == match.ID })
+	i := slices.IndexFunc(list.Items, func(f workspace.Field) bool { return f.Key == key })
 	if err != nil || i < 0 {
-		return nil // it was there a moment ago
+		return nil
 	}
 	return &list.Items[i]
 }
 
 // hint tells of the custom field that an unknown property is nearest to.
 func (r *reading) hint(name string, e *workspace.UnresolvedError) {
-	i := slices.IndexFunc(r.faults, func(f schema.Fault) bool { return f.Keyword == "unknown" && f.In(name) })
+	i := r.unknown(name)
 	if i < 0 || r.faults[i].Meant != "" {
 		return
 	}
-	if slices.Contains([]string{"customfield", "customfields", "custom", "cf"}, foldTitle(name)) {
+	if isBag(name) {
 		r.faults[i].Meant = "a property for each custom field, beside the others (cf_*, or its label)"
 		return
 	}
@@ -175,31 +249,37 @@ func (r *reading) hint(name string, e *workspace.UnresolvedError) {
 	}
 }
 
-// option reads a value of a field that has allowed values: by value or by label.
+// option reads a value of a field that has allowed values: by value or by label. Nil is nothing.
 func (r *reading) option(ctx context.Context, read *fieldsRead, f *workspace.Field, v json.RawMessage) json.RawMessage {
 	kind, many := jsontext.Value(v).Kind(), takesMany(f.Type)
 	switch {
-	case kind == 'n':
-		return v
+	case kind == 'n' || string(v) == `""`:
+		read.repairs = append(read.repairs, schema.Repair{Path: f.Key, From: brief(v)})
+		return nil
 	case kind == '[' && many != never:
-		i := -1
 		return eachItem(v, func(n int, item json.RawMessage) json.RawMessage {
-			i = n
-			return r.oneOption(ctx, read, f, at(f.Key, i), item)
+			one, _ := r.oneOption(ctx, read, f, at(f.Key, n), item)
+			return one
 		})
 	case kind == '[' || kind == '{':
 		read.problems = append(read.problems, fmt.Sprintf("%s: got %s; give one value (%s)", f.Key, brief(v), f.Label))
 		return v
-	case many == always:
-		one := r.oneOption(ctx, read, f, f.Key, v)
-		list := slices.Concat([]byte("["), one, []byte("]"))
-		read.repairs = append(read.repairs, schema.Repair{Path: f.Key, From: brief(v), To: brief(list)})
-		return list
 	}
-	return r.oneOption(ctx, read, f, f.Key, v)
+	one, ok := r.oneOption(ctx, read, f, f.Key, v)
+	if many != always {
+		return one
+	}
+	list := slices.Concat([]byte("["), one, []byte("]"))
+	if ok {
+		read.repairs = append(read.repairs, schema.Repair{Path: f.Key, From: brief(v), To: brief(list)})
+	} else {
+		read.problems[len(read.problems)-1] += "; give a list of them"
+	}
+	return list
 }
 
-func (r *reading) oneOption(ctx context.Context, read *fieldsRead, f *workspace.Field, path string, v json.RawMessage) json.RawMessage {
+// oneOption is the allowed value that v is. It is not ok where v is none, which read then says.
+func (r *reading) oneOption(ctx context.Context, read *fieldsRead, f *workspace.Field, path string, v json.RawMessage) (option json.RawMessage, ok bool) {
 	words := string(v)
 	if jsontext.Value(v).Kind() == '"' {
 		words = text(jsontext.Value(v))
@@ -207,26 +287,29 @@ func (r *reading) oneOption(ctx context.Context, read *fieldsRead, f *workspace.
 	within := r.within()
 	within.Field = f.Key
 	match, err := r.Workspace.Resolve(ctx, workspace.FieldOption, words, within)
-	if e, ok := errors.AsType[*workspace.UnresolvedError](err); ok {
+	if e, unresolved := errors.AsType[*workspace.UnresolvedError](err); unresolved {
 		read.problems = append(read.problems, path+": "+r.unresolved(e))
-		return v
+		return v, false
 	}
-	list, again := r.definitions(ctx)
-	if err != nil || again != nil {
-		return v // it cannot be told, and Heffl will
+	known := r.definition(ctx, f.Key)
+	if err != nil || known == nil {
+		return v, true // it cannot be told, and Heffl will
 	}
-	for _, known := range list.Items {
-		for _, o := range known.Options {
-			if known.Key != f.Key || o.Value != match.ID {
-				continue
-			}
-			if o.Value != words {
-				read.resolved = append(read.resolved, understood{path, words, o.Value, o.Label, match.How})
-			}
-			return o.JSON
+	for _, o := range known.Options {
+		if o.Value != match.ID {
+			continue
 		}
+		switch {
+		case o.Value != words:
+			read.resolved = append(read.resolved, understood{path, words, o.Value, o.Label, match.How})
+		case same(o.JSON, v):
+			return v, true
+		default:
+			read.repairs = append(read.repairs, schema.Repair{Path: path, From: brief(v), To: brief(o.JSON)})
+		}
+		return o.JSON, true
 	}
-	return v
+	return v, true
 }
 
 // checkValues holds the values of fields that have no options to the fields' types.

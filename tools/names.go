@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -123,7 +124,10 @@ type understood struct {
 }
 
 func (u understood) String() string {
-	s := fmt.Sprintf("%s %s as %s", u.Path, brief(quoted(u.Input)), u.ID)
+	s := brief(quoted(u.Input)) + " as " + u.ID
+	if u.Path != u.Input { // it is no name of a property itself
+		s = u.Path + " " + s
+	}
 	if u.Name != "" && u.Name != u.ID {
 		return fmt.Sprintf("%s (%s, by %s)", s, u.Name, u.How)
 	}
@@ -142,12 +146,15 @@ type reading struct {
 	problems []string       // of the words, one line each
 	words    []*words
 	scope    scope
+	supposed []member // as they came, that are read as what their names usually stand for
+	torn     []string // the properties that such a name stands for, where it is also that of a custom field
 }
 
 // scope is the pipeline that stages and custom fields are of.
 type scope struct {
 	pipeline string // its ID; empty: not known
 	name     string // its name, or its ID
+	path     string // of the words that say so
 	assumed  bool   // it is only what was most likely meant, and good for saying what else is wrong
 }
 
@@ -172,8 +179,9 @@ const (
 // understand turns the words of the arguments into IDs, and holds custom fields to their
 // definitions. Afterwards faults and problems are all that is wrong with the call. Its error is
 // what kept it from finding out.
-func (r *reading) understand(ctx context.Context, complete func(context.Context, *reading) error) error {
+func (r *reading) understand(ctx context.Context, in *schema.Schema, complete func(context.Context, *reading) error) error {
 	r.doc = parse(r.raw)
+	r.suppose(in)
 	if len(r.faults) > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, forFaults)
@@ -223,6 +231,63 @@ func (r *reading) understand(ctx context.Context, complete func(context.Context,
 	return nil
 }
 
+// suppose reads members whose names usually stand for a property as that property, so that what is
+// wrong with their values is told with their names. The call is refused for those all the same.
+func (r *reading) suppose(in *schema.Schema) {
+	const deep = 3 // line_items, the names in its items, and what those hold
+	var renamed []schema.Fault
+	for range deep {
+		before := len(renamed)
+		doc := r.asMeant(r.doc, "", &renamed)
+		if len(renamed) == before {
+			break
+		}
+		raw := []byte(doc.JSON())
+		_, faults := in.Check(raw)
+		raw, _ = in.Repair(raw, faults, r.Zone)
+		_, r.faults = in.Check(raw)
+		r.doc = parse(raw)
+	}
+	r.faults = append(renamed, r.faults...)
+}
+
+// asMeant is doc, which stands at a path, with its members under the names that they stand for.
+func (r *reading) asMeant(doc object, path string, renamed *[]schema.Fault) object {
+	out := slices.Clone(doc)
+	for i, m := range doc {
+		full := m.name
+		if path != "" {
+			full = path + "." + m.name
+		}
+		f := slices.IndexFunc(r.faults, func(f schema.Fault) bool {
+			return f.Keyword == "unknown" && (f.Path == full || path == "" && f.In(m.name) && !slices.Contains(r.properties, m.name))
+		})
+		if f >= 0 {
+			meant := r.faults[f].Meant
+			if _, given := out.get(meant); !given && meant != "" && !r.faults[f].Guessed && !strings.HasPrefix(meant, "cf_") {
+				out[i].name = meant
+				*renamed = append(*renamed, r.faults[f])
+				if path == "" {
+					r.supposed = append(r.supposed, m)
+				}
+			}
+			continue
+		}
+		out[i].value = eachItem(m.value, func(n int, item json.RawMessage) json.RawMessage {
+			if jsontext.Value(item).Kind() != '{' {
+				return item
+			}
+			return r.asMeant(parse(item), at(full, n), renamed).JSON()
+		})
+	}
+	return out
+}
+
+// isTorn reports whether what stands at a path may as well be a custom field.
+func (r *reading) isTorn(path string) bool {
+	return slices.ContainsFunc(r.torn, func(name string) bool { return schema.Fault{Path: path}.In(name) })
+}
+
 // collect finds the words that have to be understood.
 func (r *reading) collect() {
 	live := 0
@@ -262,10 +327,10 @@ func (r *reading) findScope(ctx context.Context) {
 		case w.kind == workspace.Deal && w.err == nil:
 			r.readDeal(ctx, w)
 		case w.kind == workspace.Pipeline && w.err == nil:
-			r.scope = scope{pipeline: w.match.ID, name: cmp.Or(w.match.Name, w.match.ID)}
+			r.scope = scope{pipeline: w.match.ID, name: cmp.Or(w.match.Name, w.match.ID), path: w.path}
 		case w.kind == workspace.Pipeline && unresolved && likeliest(e.Candidates) != nil:
 			c := likeliest(e.Candidates)
-			r.scope = scope{pipeline: c.ID, name: c.Name, assumed: true}
+			r.scope = scope{pipeline: c.ID, name: c.Name, path: w.path, assumed: true}
 		}
 	}
 }
@@ -273,11 +338,15 @@ func (r *reading) findScope(ctx context.Context) {
 // judge notes what each of the words turned out to be. A look-up that failed decides nothing: the
 // call ends, unless it has other faults to tell of.
 func (r *reading) judge(fields *fieldsRead) error {
+	r.faults = slices.DeleteFunc(r.faults, func(f schema.Fault) bool { return r.isTorn(f.Path) })
 	var failed *words
 	for _, w := range r.words {
 		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
 		case unresolved && w.kind == workspace.Stage && r.scope.pipeline == "" && e.IDOf == "":
 			// what is wrong with its pipeline, or that it is missing, is told
+		case r.isTorn(w.path):
+		case unresolved && w.kind == workspace.Stage && e.Kind == workspace.Pipeline:
+			r.problems = append(r.problems, r.scope.path+": "+r.unresolved(e))
 		case unresolved:
 			r.problems = append(r.problems, w.path+": "+r.unresolved(e))
 		case w.err != nil:
@@ -305,12 +374,41 @@ func (r *reading) apply(fields *fieldsRead) {
 		}
 	}
 	r.doc = through(r.doc, r.names, func(path string, _ workspace.Kind, text string) string { return cmp.Or(ids[path], text) })
+	r.unrepeat()
 	r.doc = fields.in(r.doc)
 	r.faults = append(fields.less(r.faults), fields.faults...)
 	r.problems = append(r.problems, fields.problems...)
 	r.resolved = append(r.resolved, fields.resolved...)
 	r.repairs = append(r.repairs, fields.repairs...)
 	r.notes = append(r.notes, fields.notes...)
+}
+
+// unrepeat takes out of a list what is in it already under another word: the user means it once.
+func (r *reading) unrepeat() {
+	for i, m := range r.doc {
+		if jsontext.Value(m.value).Kind() != '[' || !slices.ContainsFunc(r.names, func(n naming) bool { return n.list == "" && n.name == m.name }) {
+			continue
+		}
+		first := map[string]string{} // the path of each
+		var kept [][]byte
+		eachItem(m.value, func(n int, item json.RawMessage) json.RawMessage {
+			path := at(m.name, n)
+			before, twice := first[string(item)]
+			if twice = twice && (r.isResolved(path) || r.isResolved(before)); twice {
+				r.notes = append(r.notes, path+" is the same as "+before+", so it went once")
+			} else {
+				first[string(item)] = cmp.Or(before, path)
+				kept = append(kept, item)
+			}
+			return item
+		})
+		r.doc[i].value = slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]"))
+	}
+}
+
+// isResolved reports whether what stands at a path were words.
+func (r *reading) isResolved(path string) bool {
+	return slices.ContainsFunc(r.resolved, func(u understood) bool { return u.Path == path })
 }
 
 // readDeal reads the deal that the arguments are about, where its pipeline says what they may be.

@@ -313,7 +313,7 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 	}
 	if c.prior == nil {
 		r := reading{call: c, properties: in.Properties(), names: names, entity: t.Entity, faults: faults}
-		if err := r.understand(ctx, t.Complete); err != nil {
+		if err := r.understand(ctx, in, t.Complete); err != nil {
 			return nil, err
 		}
 		if t.Effect == Changes {

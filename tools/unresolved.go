@@ -17,22 +17,25 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 	var b strings.Builder
 	switch {
 	case e.IDOf != "":
-		fmt.Fprintf(&b, "%s is the ID of a %s, and a %s is wanted here", got, e.IDOf, e.Kind)
+		fmt.Fprintf(&b, "%s is the ID of a %s, and a %s is wanted here; give its name, or its ID%s", got, e.IDOf, e.Kind, orEmail(e.Kind))
 	case e.Ambiguous:
 		fmt.Fprintf(&b, "%d %ss are named %s: %s", e.Matches, e.Kind, got, candidates(e.Candidates))
 		if more := e.Matches - len(e.Candidates); more > 0 {
 			fmt.Fprintf(&b, " and %d more", more)
 		}
-		b.WriteString("; give the ID" + orEmail(e.Kind) + " of the one that is meant, and ask the user if that is not known")
+		b.WriteString("; give " + handle(e.Kind) + " of the one that is meant, and ask the user if that is not known")
 		return b.String()
 	case e.Elsewhere != nil:
 		b.WriteString(r.elsewhere(e.Kind, e.Elsewhere))
+		if e.Kind == workspace.CustomField {
+			return b.String() // the fields that the deal may have are no choice instead
+		}
 	case e.Partial:
 		fmt.Fprintf(&b, "there are too many %ss to tell whether just one is named %s; give its ID%s", e.Kind, got, orEmail(e.Kind))
 	case e.Kind == workspace.CustomField:
 		fmt.Fprintf(&b, "there is no custom field %s%s", got, r.whose())
 	case e.Kind == workspace.Stage && r.scope.name != "":
-		fmt.Fprintf(&b, "the pipeline %s has no stage %s", r.scope.name, got)
+		fmt.Fprintf(&b, "the pipeline %s has no stage %s", r.pipelineName(), got)
 	default:
 		fmt.Fprintf(&b, "no %s is named %s", e.Kind, got)
 	}
@@ -47,6 +50,8 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 		b.WriteString("; nearest are " + candidates(e.Candidates))
 	case len(e.Candidates) > 0:
 		b.WriteString("; there are " + candidates(e.Candidates))
+	case searched(e.Kind) && e.IDOf == "" && !e.Partial:
+		b.WriteString(", nor anything like it; give another name, or its ID" + orEmail(e.Kind) + ", or ask the user")
 	}
 	if tool := r.finder(e.Kind); tool != "" && e.Kind != workspace.FieldOption {
 		b.WriteString("; " + tool)
@@ -59,7 +64,11 @@ func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string 
 	name := cmp.Or(e.Match.Name, e.Match.ID)
 	switch {
 	case e.Why == workspace.OtherPipeline && r.scope.name != "":
-		return fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s", name, kind, e.Where, r.scope.name)
+		s := fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s; ", name, kind, e.Where, r.pipelineName())
+		if kind == workspace.CustomField {
+			return s + "leave it out, or put the deal into " + e.Where
+		}
+		return s + "put it into " + e.Where + ", or give a " + string(kind) + " of " + r.pipelineName()
 	case e.Why == workspace.OtherPipeline:
 		return fmt.Sprintf("%s is a %s of the pipeline %s only", name, kind, e.Where)
 	case e.Why == workspace.OtherType:
@@ -68,10 +77,21 @@ func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string 
 	return fmt.Sprintf("the %s %s is not active any more", kind, name)
 }
 
+// pipelineName is the name of the pipeline that stages and custom fields are of, as far as it has been
+// read by now.
+func (r *reading) pipelineName() string {
+	for _, p := range r.Workspace.Known().Pipelines.Items {
+		if p.ID == r.scope.pipeline {
+			return cmp.Or(p.Name, p.ID)
+		}
+	}
+	return r.scope.name
+}
+
 // whose says what the custom fields are of.
 func (r *reading) whose() string {
 	if r.entity == "deals" && r.scope.name != "" {
-		return " for deals of the pipeline " + r.scope.name
+		return " for deals of the pipeline " + r.pipelineName()
 	}
 	return " for " + r.entity
 }
@@ -107,6 +127,17 @@ func named(c workspace.Candidate) string {
 		return name
 	}
 	return name + " (" + cut(strings.Join(facts, ", "), 200) + ")"
+}
+
+// handle is what tells one thing of a kind from others of its name.
+func handle(k workspace.Kind) string {
+	switch k {
+	case workspace.FieldOption:
+		return "the value, letter for letter,"
+	case workspace.CustomField:
+		return "the key"
+	}
+	return "the ID" + orEmail(k)
 }
 
 // orEmail is what else than an ID tells one thing of a kind from all others.
