@@ -75,6 +75,21 @@ func TestExampleDeals(t *testing.T) {
 	}
 }
 
+// TestExampleWords holds that a deal in the user's words is the deal of its message, ID for ID.
+func TestExampleWords(t *testing.T) {
+	t.Parallel()
+	for _, file := range glob(t, "words/*.json") {
+		t.Run(filepath.ToSlash(file), func(t *testing.T) {
+			t.Parallel()
+			sent, _ := createInProcess(t, read(t, file))
+			want := exact(t, read(t, "examples/emails", filepath.Base(file)))
+			if diff := cmp.Diff(want, exact(t, sent), sameInstants); diff != "" {
+				t.Errorf("the request (-of the message +sent):\n%s", diff)
+			}
+		})
+	}
+}
+
 // createInProcess calls create_deal through the MCP stack, and returns the request that a sandbox got
 // and the deal that it then has.
 func createInProcess(t *testing.T, args json.RawMessage) (sent []byte, deal json.RawMessage) {
