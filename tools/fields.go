@@ -17,17 +17,33 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxFields bounds how many members of some arguments are looked for among the custom fields.
-const maxFields = 100
+const (
+	// maxFields bounds how many members of some arguments are looked for among the custom fields.
+	maxFields = 100
+	// forDefinitions bounds the wait for definitions: a call can go on without them, and needs its time
+	// for the rest.
+	forDefinitions = 8 * time.Second
+)
 
 // fieldsRead is what became of the members of some arguments that are custom fields, or may be.
 type fieldsRead struct {
 	as       map[string]member // by the name that each came with; without a name: it is left out
+	paths    map[string]string // where each stands in the arguments, by key
 	faults   []schema.Fault
 	problems []string
 	resolved []understood
 	repairs  []schema.Repair
 	notes    []string
+}
+
+// given is a path below a key, as the arguments have it: by label, if it was given so.
+func (f *fieldsRead) given(path string) string {
+	for key, name := range f.paths {
+		if rest, ok := strings.CutPrefix(path, key); ok && (rest == "" || rest[0] == '[') {
+			return name + rest
+		}
+	}
+	return path
 }
 
 // in is doc with its custom fields as they were read.
@@ -62,11 +78,13 @@ func (f *fieldsRead) less(faults []schema.Fault) []schema.Fault {
 // readFields reads the members that no property of the tool stands for: by the key of a custom
 // field, or by its label. Where the definitions cannot be read, keys are passed on as they are.
 func (r *reading) readFields(ctx context.Context) *fieldsRead {
-	read := &fieldsRead{as: map[string]member{}}
+	read := &fieldsRead{as: map[string]member{}, paths: map[string]string{}}
 	members := slices.DeleteFunc(slices.Concat(r.doc, r.supposed), func(m member) bool { return slices.Contains(r.properties, m.name) })
 	if r.entity == "" || len(members) == 0 {
 		return read
 	}
+	ctx, cancel := context.WithTimeout(ctx, forDefinitions)
+	defer cancel()
 	for _, m := range slices.Clone(members) {
 		if isBag(m.name) {
 			members = append(members, parse(m.value)...) // it is refused, and so what is in it too, all at once
@@ -92,6 +110,7 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 			m.name = field.Key // what is wrong with the value is told with the name
 		}
 		read.as[m.name] = member{field.Key, m.value}
+		read.paths[field.Key] = r.pathOf(m.name)
 		switch {
 		case slices.ContainsFunc(members, func(o member) bool { return o.name != m.name && read.as[o.name].name == field.Key }):
 			read.problems = append(read.problems, r.pathOf(m.name)+": this is the custom field "+field.Key+", which is given twice; give it once")
@@ -262,7 +281,7 @@ func (r *reading) option(ctx context.Context, read *fieldsRead, f *workspace.Fie
 			return one
 		})
 	case kind == '[' || kind == '{':
-		read.problems = append(read.problems, fmt.Sprintf("%s: got %s; give one value (%s)", f.Key, brief(v), f.Label))
+		read.problems = append(read.problems, fmt.Sprintf("%s: got %s; give one value (%s)", read.given(f.Key), brief(v), f.Label))
 		return v
 	}
 	one, ok := r.oneOption(ctx, read, f, f.Key, v)
@@ -288,7 +307,7 @@ func (r *reading) oneOption(ctx context.Context, read *fieldsRead, f *workspace.
 	within.Field = f.Key
 	match, err := r.Workspace.Resolve(ctx, workspace.FieldOption, words, within)
 	if e, unresolved := errors.AsType[*workspace.UnresolvedError](err); unresolved {
-		read.problems = append(read.problems, path+": "+r.unresolved(e))
+		read.problems = append(read.problems, read.given(path)+": "+r.unresolved(e))
 		return v, false
 	}
 	known := r.definition(ctx, f.Key)
@@ -328,6 +347,9 @@ func (r *reading) checkValues(ctx context.Context, read *fieldsRead, values obje
 		read.repairs = append(read.repairs, repairs...)
 		raw = fixed
 		_, read.faults = s.Check(raw)
+		for i, f := range read.faults {
+			read.faults[i].Path = read.given(f.Path)
+		}
 	}
 	fixed := parse(raw)
 	for name, m := range read.as {

@@ -244,7 +244,8 @@ func (r *reading) suppose(in *schema.Schema) {
 		}
 		raw := []byte(doc.JSON())
 		_, faults := in.Check(raw)
-		raw, _ = in.Repair(raw, faults, r.Zone)
+		raw, repairs := in.Repair(raw, faults, r.Zone)
+		r.repairs = append(r.repairs, repairs...)
 		_, r.faults = in.Check(raw)
 		r.doc = parse(raw)
 	}

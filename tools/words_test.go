@@ -6,12 +6,18 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"testing/synctest"
+	"time"
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mark3labs/mcp-go/mcp"
 	"golang.org/x/tools/txtar"
 )
@@ -118,4 +124,195 @@ func answerOf(status int, body string) *http.Response {
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body) // into memory
 	return w.Result()
+}
+
+// northwindDeal is a call in words alone, and the body that it makes.
+const (
+	northwindDeal = `{"title":"Northwind rollout","clientId":"Northwind","pipelineId":"Sales","stageId":"Proposal","ownerUserId":"sara@heffl-sandbox.example","tags":["VIP"],"cf_region":"north"}`
+	northwindBody = `{"title":"Northwind rollout","clientId":"clt_northwind","pipelineId":"dpl_sales","stageId":"dps_proposal","ownerUserId":"usr_sara","tags":["tag_vip"],"cf_region":"North"}`
+)
+
+// TestWordsCost counts what words cost in requests: lists are read once, clients are searched for
+// each time, and what was asked for before costs nothing.
+func TestWordsCost(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := connectTo(t, Deps{Heffl: h.client(), Journal: memory(t), Tenant: "t"})
+	for _, step := range []struct {
+		name, args, outcome string
+		costs               []string // sorted
+	}{
+		{"cold", northwindDeal, created, []string{
+			"GET /companies", "GET /contacts", "GET /custom-fields", "GET /deals", "GET /pipelines", "GET /tags", "GET /users", "POST /deals"}},
+		{"letter for letter", northwindDeal, replayed, nil},
+		{"spaces and the order of members", strings.Replace(northwindDeal, `{"title":"Northwind rollout",`, `{ "tags" : ["VIP"], "title":"Northwind rollout",`, 1), invalid, nil}, // twice
+		{"the IDs", northwindBody, replayed, nil},
+		{"other words for the same", strings.ReplaceAll(northwindDeal, `"Northwind"`, `"hello@northwind.example"`), replayed, []string{"GET /companies", "GET /contacts"}},
+		{"warm", strings.Replace(northwindDeal, "Northwind rollout", "Second", 1), created, []string{"GET /companies", "GET /contacts", "GET /deals", "POST /deals"}},
+		{"warm IDs", strings.Replace(northwindBody, "Northwind rollout", "Third", 1), created, []string{"GET /deals", "POST /deals"}},
+		{"warm fault", strings.Replace(northwindDeal, "VIP", "VPI", 1), invalid, []string{"GET /companies", "GET /contacts"}},
+	} {
+		before := len(h.sb.Requests())
+		r := callTool(t, c, "create_deal", step.args)
+		if got := notesOf(r)["heffl-mcp/outcome"]; got != step.outcome {
+			t.Errorf("%s: outcome %v, want %s: %s", step.name, got, step.outcome, textOf(r))
+		}
+		if diff := cmp.Diff(step.costs, costOf(h.sb.Requests()[before:])); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", step.name, diff)
+		}
+	}
+	if sent := writes(h.sb.Requests()); len(sent) != 3 || string(sent[0].Body) != northwindBody {
+		t.Errorf("Heffl received %s and %d more, want %s", sent[0].Body, len(sent)-1, northwindBody)
+	}
+}
+
+// costOf is requests by method and path, sorted: those of one call leave at the same time.
+func costOf(requests []sandbox.Request) []string {
+	var all []string
+	for _, r := range requests {
+		all = append(all, r.Method+" "+r.Path)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// TestRenamedClient changes a client's name between calls: the old call is remembered, the old name
+// is no name any more, and the new one makes no second deal.
+func TestRenamedClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		old, renamed := `{"title":"Rollout","clientId":"Northwind","pipelineId":"Sales"}`, `{"title":"Rollout","clientId":"Southwind","pipelineId":"Sales"}`
+		s.is(s.call(old), created)
+		s.direct(http.MethodPatch, "/companies/clt_northwind", `{"name":"Southwind"}`)
+		s.is(s.call(old), replayed)
+		s.is(s.call(renamed), replayed)
+		s.is(s.call(strings.Replace(old, "Rollout", "Another", 1)), invalid, `no client is named "Northwind"`)
+		s.is(s.call(strings.Replace(renamed, "Rollout", "Another", 1)), created)
+		s.count(2, 2)
+	})
+}
+
+// TestFailingLookUps lets each look-up fail in each way. Without the definitions of custom fields a
+// call goes on, and says so; without anything else nothing is sent.
+func TestFailingLookUps(t *testing.T) {
+	t.Parallel()
+	fails := map[string]struct {
+		meets   func(*http.Request) (*http.Response, error)
+		outcome string
+		says    string
+	}{
+		"403": {func(*http.Request) (*http.Response, error) {
+			return answerOf(http.StatusForbidden, `{"error":{"code":"FORBIDDEN","message":"No access"}}`), nil
+		}, refused, "may not do this"},
+		"401": {func(*http.Request) (*http.Response, error) {
+			return answerOf(http.StatusUnauthorized, `{"error":{"code":"UNAUTHORIZED","message":"Bad key"}}`), nil
+		}, refused, "HEFFL_API_KEY"},
+		"500": {func(*http.Request) (*http.Response, error) {
+			return answerOf(http.StatusInternalServerError, `{"error":{"code":"INTERNAL_SERVER_ERROR","message":"Oops"}}`), nil
+		}, notSent, "Heffl cannot answer at the moment (500"},
+		"429": {func(*http.Request) (*http.Response, error) {
+			resp := answerOf(http.StatusTooManyRequests, `{"error":{"code":"TOO_MANY_REQUESTS","message":"Slow down"}}`)
+			resp.Header.Set("RateLimit-Reset", "3600")
+			return resp, nil
+		}, rateLimited, "rate limit"},
+		"silence": {func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, notSent, ""},
+		"no connection": {func(*http.Request) (*http.Response, error) { return nil, io.EOF }, notSent, "could not be reached"},
+		"a web page":    {func(*http.Request) (*http.Response, error) { return answerOf(http.StatusOK, "<html>"), nil }, notSent, "cannot be read"},
+	}
+	paths := map[string]string{ // what each list is looked through for
+		"/pipelines": "pipelineId", "/contacts": "clientId", "/companies": "clientId", "/users": "ownerUserId", "/tags": "tags[0]", "/sources": "sourceId",
+		"/leads": "leadId", "/products": "products[0].productId", "/custom-fields": "",
+	}
+	args := `{"title":"Rollout","clientId":"Northwind","pipelineId":"Sales","stageId":"Proposal","ownerUserId":"Sara","tags":["VIP"],"sourceId":"Referral","leadId":"LEA001","products":[{"productId":"Seat","quantity":1}],"cf_region":"North"}`
+	for how, fail := range fails {
+		for path, of := range paths {
+			t.Run(how+path, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					h := newHouse(t)
+					h.meets = func(r *http.Request) (*http.Response, error) {
+						if strings.HasSuffix(r.URL.Path, path) {
+							return fail.meets(r)
+						}
+						return nil, nil
+					}
+					r := callTool(t, connectTo(t, Deps{Heffl: h.client(), SkipDuplicateCheck: true}), "create_deal", args)
+					time.Sleep(time.Minute) // a look-up is for all who need it, and may outlive this call
+					sent, text := writes(h.sb.Requests()), textOf(r)
+					if of == "" && fail.outcome != rateLimited {
+						if len(sent) != 1 || !strings.HasSuffix(string(sent[0].Body), `,"cf_region":"North"}`) || !strings.Contains(text, "definitions of custom fields could not be read") {
+							t.Errorf("create_deal(%s fails with %s): Heffl received %d writes; %s", path, how, len(sent), text)
+						}
+						return
+					}
+					want := []string{"nothing was sent, because " + of + " could not be looked up", fail.says}
+					if of == "pipelineId" || fail.outcome == rateLimited { // others wait for it
+						want[0] = "nothing was sent, because "
+					}
+					for _, part := range want {
+						if !strings.Contains(text, part) {
+							t.Errorf("create_deal(%s fails with %s) = %q, want it to say %q", path, how, text, part)
+						}
+					}
+					if outcome := notesOf(r)["heffl-mcp/outcome"]; len(sent) > 0 || outcome != fail.outcome {
+						t.Errorf("create_deal(%s fails with %s): outcome %v, want %s; Heffl received %d writes", path, how, outcome, fail.outcome, len(sent))
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestFaultsBesideAFailingLookUp holds that what is wrong for sure is told though something else could not be looked up.
+func TestFaultsBesideAFailingLookUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.answers = map[string]string{"/users": "<html>"}
+	r := callTool(t, connectTo(t, Deps{Heffl: h.client()}), "create_deal", `{"title":"Rollout","clientId":"Falcon Logistics","pipelineId":"Sales","ownerUserId":"Sara"}`)
+	for _, part := range []string{"correct 2 faults", `2 clients are named "Falcon Logistics"`, "ownerUserId: could not be looked up", "it may stay as it is"} {
+		if !strings.Contains(textOf(r), part) {
+			t.Errorf("create_deal = %q, want it to say %q", textOf(r), part)
+		}
+	}
+}
+
+// TestEndlessLists lets lists go on for ever. A name is nothing then, an ID or an e-mail does.
+func TestEndlessLists(t *testing.T) {
+	t.Parallel()
+	row := map[string]string{
+		"/companies": `{"id":"clt_%d","name":"Company %d","email":"c%d@many.example"}`, "/pipelines": `{"id":"dpl_%d","name":"Pipeline %d","stages":[]}`,
+		"/users": `{"id":"usr_%d","name":"User %d","email":"u%d@many.example","isActive":true}`, "/custom-fields": `{"key":"cf_%d","label":"Field %d","type":"TEXT"}`,
+	}
+	for _, tt := range []struct{ path, args, says string }{
+		{"/companies", `{"title":"Rollout","clientId":"Comppany 7","pipelineId":"dpl_sales"}`, `clientId: there are too many clients to tell whether just one is named "Comppany 7"`},
+		{"/companies", `{"title":"Rollout","clientId":"clt_northwind","pipelineId":"dpl_sales"}`, ""},
+		{"/pipelines", `{"title":"Rollout","clientId":"clt_northwind","pipelineId":"Pipeline 3"}`, `pipelineId: there are too many pipelines to tell whether just one is named "Pipeline 3"`},
+		{"/users", "{" + minimal + `,"ownerUserId":"User 3"}`, `ownerUserId: there are too many users to tell whether just one is named "User 3"`},
+		{"/users", "{" + minimal + `,"ownerUserId":"usr_sara"}`, ""},
+		{"/custom-fields", "{" + minimal + `,"cf_3":"x"}`, ""},
+		{"/custom-fields", "{" + minimal + `,"cf_nowhere":"x"}`, ""},
+		{"/custom-fields", "{" + minimal + `,"Field 3":"x"}`, `["Field 3"]: unknown property`},
+	} {
+		h := newHouse(t)
+		h.meets = func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path != "/api/v2"+tt.path {
+				return nil, nil
+			}
+			page, _ := strconv.Atoi(r.URL.Query().Get("cursor"))
+			var rows []string
+			for i := range 100 {
+				rows = append(rows, strings.ReplaceAll(row[tt.path], "%d", strconv.Itoa(100*page+i)))
+			}
+			return answerOf(http.StatusOK, fmt.Sprintf(`{"data":[%s],"meta":{"hasMore":true,"nextCursor":"%d"}}`, strings.Join(rows, ","), page+1)), nil
+		}
+		r := callTool(t, connectTo(t, Deps{Heffl: h.client(), SkipDuplicateCheck: true}), "create_deal", tt.args)
+		sent := writes(h.sb.Requests())
+		if tt.says == "" && (len(sent) != 1 || string(sent[0].Body) != tt.args) || tt.says != "" && (len(sent) > 0 || !strings.Contains(textOf(r), tt.says)) {
+			t.Errorf("create_deal(%s, %s without end) = %q, Heffl received %+v; want %q", tt.args, tt.path, textOf(r), sent, tt.says)
+		}
+	}
 }
