@@ -18,8 +18,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,7 +59,7 @@ type Schema struct {
 //	jsonschema_extras:"x-visible=true"       a string must not be blank, which is enforced but not advertised
 //	keys:"^cf_"                              on a `json:",embed" jsonschema:"-"` map: keys that it takes
 //
-// json.Number stands for a number whose digits are kept. A type whose schema does not compile is
+// json.Number stands for a number whose digits are kept, int for a whole one. A type whose schema does not compile is
 // an error, so that a program stops at start rather than validate nothing.
 func For[T any](use Use) (*Schema, error) {
 	t := reflect.TypeFor[T]()
@@ -98,13 +100,29 @@ func build(tree func() *jsonschema.Schema, use Use) (*Schema, error) {
 func (s *Schema) JSON() json.RawMessage { return s.published }
 
 // Decode fills the struct that the schema was made of from JSON that Check found no fault in.
-func (s *Schema) Decode(raw []byte, into any) error { return jsonv2.Unmarshal(raw, into, exactNumbers) }
+func (s *Schema) Decode(raw []byte, into any) error {
+	return jsonv2.Unmarshal(raw, into, jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(exactNumbers, wholeNumbers)))
+}
 
 // exactNumbers fills a json.Number with a number's own digits; left alone it would take only strings.
-var exactNumbers = jsonv2.WithUnmarshalers(jsonv2.UnmarshalFunc(func(raw []byte, n *json.Number) error {
+var exactNumbers = jsonv2.UnmarshalFunc(func(raw []byte, n *json.Number) error {
 	*n = json.Number(raw)
 	return nil
-}))
+})
+
+// wholeNumbers fills an int with what JSON Schema takes for an integer: 10, 10.0 and 1e1 are one.
+var wholeNumbers = jsonv2.UnmarshalFunc(func(raw []byte, n *int) (err error) {
+	if *n, err = strconv.Atoi(string(raw)); err == nil {
+		return nil
+	}
+	const exact = 1 << 53 // below it a float64 has every digit
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) >= exact {
+		return fmt.Errorf("%s is no whole number, or too great a one", raw)
+	}
+	*n = int(f)
+	return nil
+})
 
 // Properties are the names of the root's properties, in the order of the struct.
 func (s *Schema) Properties() []string { return properties(s.root) }

@@ -305,3 +305,40 @@ func sameJSON(a, b string) bool {
 	x, y := jsontext.Value(a), jsontext.Value(b)
 	return x.Canonicalize() == nil && y.Canonicalize() == nil && string(x) == string(y)
 }
+
+// TestWholeNumbers holds that an int takes what JSON Schema calls an integer, however it is written.
+func TestWholeNumbers(t *testing.T) {
+	t.Parallel()
+	type page struct {
+		Limit int `json:"limit" jsonschema:"minimum=-5"`
+	}
+	s, err := schema.For[page](schema.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for raw, want := range map[string]int{
+		`{"limit":10}`: 10, `{"limit":10.0}`: 10, `{"limit":1e1}`: 10, `{"limit":1200e-2}`: 12, `{"limit":-0}`: 0, `{"limit":-5.0}`: -5, `{"limit":9007199254740993}`: 1<<53 + 1,
+	} {
+		var p page
+		if _, faults := s.Check([]byte(raw)); len(faults) > 0 {
+			t.Errorf("Check(%s) = %v, want no fault", raw, faults)
+		}
+		if err := s.Decode([]byte(raw), &p); err != nil || p.Limit != want {
+			t.Errorf("Decode(%s) = %d, %v, want %d", raw, p.Limit, err, want)
+		}
+	}
+	for raw, want := range map[string]string{
+		`{"limit":1.5}`:   "limit: got 1.5; give a whole number",
+		`{"limit":"ten"}`: `limit: got "ten"; give a whole number`,
+		`{}`:              "limit: missing; give a whole number",
+	} {
+		if _, faults := s.Check([]byte(raw)); len(faults) != 1 || faults[0].Error() != want {
+			t.Errorf("Check(%s) = %v, want %q", raw, faults, want)
+		}
+	}
+	for _, raw := range []string{`{"limit":1e300}`, `{"limit":1e16}`, `{"limit":1e999}`} {
+		if err := s.Decode([]byte(raw), new(page)); err == nil {
+			t.Errorf("Decode(%s) gave no error, want one: an int cannot hold every digit of it", raw)
+		}
+	}
+}

@@ -74,6 +74,8 @@ func kindOf(s *jsonschema.Schema) string {
 		return "a day such as 2026-06-30, or an RFC 3339 date-time"
 	case s.Type == "number":
 		return "a JSON number"
+	case s.Type == "integer":
+		return "a whole number"
 	case s.Type == "boolean":
 		return "true or false"
 	case s.Type == "array" && s.Items != nil:
