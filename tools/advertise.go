@@ -91,14 +91,11 @@ func (s *Server) refresh() {
 // there is room for.
 func (t tool[A, R]) as(tool mcp.Tool, in *schema.Schema) func(workspace.Known) mcp.Tool {
 	return func(known workspace.Known) mcp.Tool {
-		plain, described := tool, describe(known)
+		described := describe(known)
 		if names := names(known.Pipelines.Items, pipelineName); names != "" {
 			tool.Description += " Pipelines here: " + names + "."
 		}
 		tool.RawInputSchema = in.With(nil, described)
-		if size(tool) > maxToolBytes {
-			return plain
-		}
 		room := maxToolBytes - size(tool) - len(moreFields)
 		var more []schema.Property
 		left := false
@@ -130,14 +127,22 @@ func size(t mcp.Tool) int {
 	return len(raw)
 }
 
-// describe says what pipelines and stages there are.
+// maxStages bounds what the names of stages may cost, in bytes: there must be room for custom fields.
+const maxStages = 800
+
+// describe says what stages there are, as far as they go.
 func describe(known workspace.Known) map[string]string {
 	described := map[string]string{}
 	var stages []string
+	room := maxStages
 	for _, p := range shortList(known.Pipelines.Items) {
-		if names := names(p.Stages, func(s heffl.Stage) string { return s.Name }); names != "" {
-			stages = append(stages, fmt.Sprintf("%s: %s", label(p.Name), names))
+		names := names(p.Stages, func(s heffl.Stage) string { return s.Name })
+		of := fmt.Sprintf("%s: %s", label(p.Name), names)
+		if names == "" || len(of) > room {
+			continue
 		}
+		room -= len(of)
+		stages = append(stages, of)
 	}
 	if len(stages) > 0 {
 		described["stageId"] = "Stage, by name or ID; else the pipeline's first active one. " + strings.Join(stages, "; ")

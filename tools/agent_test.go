@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -65,7 +64,7 @@ func (s scenario) play(t *testing.T) int {
 	transcript := strings.Join(told, "\n")
 	sent := writes(sb.Requests())
 	if len(sent) != 1 {
-		t.Errorf("%s: Heffl received %d writes, want 1; the agent read\n%s\nand would go on with %s", s.name, len(sent), transcript, encoded(args))
+		t.Errorf("%s: Heffl received %d writes, want 1; the agent read\n%s\nand would go on with %s", s.name, len(sent), transcript, string(encoded(args)))
 		return len(told)
 	}
 	if diff := gocmp.Diff(decoded(s.want), decoded(string(sent[0].Body))); diff != "" {
@@ -83,7 +82,7 @@ type agent struct {
 
 func (a *agent) call(t *testing.T, args any) (text string, ok bool) {
 	t.Helper()
-	r := callTool(t, a.client, "create_deal", encoded(args))
+	r := callTool(t, a.client, "create_deal", string(encoded(args)))
 	return textOf(r), !r.IsError
 }
 
@@ -367,16 +366,6 @@ func decoded(raw string) any {
 		panic(fmt.Sprintf("%s: %v", raw, err))
 	}
 	return v
-}
-
-func encoded(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err)
-	}
-	return b.String()
 }
 
 // agentScenarios are messy starts. with is a whole deal with some members more, and for is one that

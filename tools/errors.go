@@ -127,12 +127,6 @@ func brief(v json.RawMessage) string {
 	return s
 }
 
-// marshalled is v, of which every value has a JSON form, as JSON.
-func marshalled(v any) json.RawMessage {
-	b, _ := json.Marshal(v)
-	return b
-}
-
 func quoted(s string) json.RawMessage {
 	b, _ := jsontext.AppendQuote(nil, s) // what is not Unicode is replaced
 	return b

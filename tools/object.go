@@ -67,6 +67,15 @@ func (o object) JSON() json.RawMessage {
 	return append(b, '}')
 }
 
+// encoded is a result of this server's own as JSON, with <, > and & as they are.
+func encoded(result any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(result) // strings and numbers that were JSON before
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
 // answeredObject is an answer of Heffl's as one object that every JSON parser reads: Unicode that
 // is none is replaced, and of a member that stands twice the last counts.
 func answeredObject(raw json.RawMessage) json.RawMessage {

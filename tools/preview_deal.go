@@ -31,7 +31,7 @@ func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error
 	a := &answer{outcome: previewed, meta: map[string]any{}}
 	result := object{{"body", body}}
 	if len(c.resolved) > 0 {
-		result = append(result, member{"resolved", marshalled(c.resolved)})
+		result = append(result, member{"resolved", encoded(c.resolved)})
 	}
 	a.text = "Nothing was sent. create_deal with these arguments would send this body."
 	like, err := c.dealLike(ctx, args)

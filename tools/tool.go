@@ -34,6 +34,8 @@ import (
 var all = []declaration{
 	createDeal,
 	previewDeal,
+	findClients,
+	describeWorkspace,
 }
 
 // Deps is what tools work with. Durations that are zero mean their defaults.

@@ -25,16 +25,16 @@ type thing struct {
 	usable bool
 }
 
-// A naming place is a property that names things, with all there is to name.
-type place struct {
+// A naming spot is a property that names things, with all there is to name.
+type spot struct {
 	path   string
 	prefix string
 	args   string // with %s for the words, quoted
 	of     []thing
 }
 
-// places are read from the sandbox's own data, without a line of what is tested.
-func places(tb testing.TB) []place {
+// spots are read from the sandbox's own data, without a line of what is tested.
+func spots(tb testing.TB) []spot {
 	tb.Helper()
 	raw, err := os.ReadFile("../heffl/sandbox/data.json")
 	if err != nil {
@@ -71,7 +71,7 @@ func places(tb testing.TB) []place {
 	}
 	clients := slices.Concat(things(data.Records["companies"]), things(data.Records["contacts"]))
 	with := func(more string) string { return "{" + minimal + "," + more + "}" }
-	return []place{
+	return []spot{
 		{"clientId", "clt_", `{"title":"Rollout","pipelineId":"dpl_sales","clientId":%s}`, clients},
 		{"pipelineId", "dpl_", `{"title":"Rollout","clientId":"clt_northwind","pipelineId":%s}`, things(data.Reference["pipelines"])},
 		{"stageId", "dps_", with(`"stageId":%s`), things(stages)},
@@ -88,8 +88,8 @@ func places(tb testing.TB) []place {
 // FuzzNames holds that words are sent as the ID of the one thing that they name, or not at all. What
 // is certain is told by a much simpler rule: the letter itself, and having no three letters in common.
 func FuzzNames(f *testing.F) {
-	places := places(f)
-	for i, p := range places {
+	spots := spots(f)
+	for i, p := range spots {
 		for _, thing := range p.of {
 			f.Add(uint8(i), thing.id)
 			for _, name := range thing.called {
@@ -106,7 +106,7 @@ func FuzzNames(f *testing.F) {
 	}
 	w := newWire(f)
 	f.Fuzz(func(t *testing.T, at uint8, words string) {
-		p := places[int(at)%len(places)]
+		p := spots[int(at)%len(spots)]
 		quoted, err := json.Marshal(words)
 		if err != nil {
 			t.Skip(err)
@@ -247,7 +247,7 @@ func misplaced(body object) []string {
 	return faults
 }
 
-// untold are the places where body is not what was given, and the result does not say so.
+// untold are the spots where body is not what was given, and the result does not say so.
 func untold(r *mcp.CallToolResult, given, body []byte) []string {
 	var resolved []understood
 	raw, _ := json.Marshal(notesOf(r)["heffl-mcp/resolved"])

@@ -132,8 +132,8 @@ const (
 	northwindBody = `{"title":"Northwind rollout","clientId":"clt_northwind","pipelineId":"dpl_sales","stageId":"dps_proposal","ownerUserId":"usr_sara","tags":["tag_vip"],"cf_region":"North"}`
 )
 
-// TestWordsCost counts what words cost in requests: lists are read once, clients are searched for
-// each time, and what was asked for before costs nothing.
+// TestWordsCost counts what words cost in requests: lists are read once, those of clients too where they
+// are short, and what was asked for before costs nothing.
 func TestWordsCost(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -147,10 +147,10 @@ func TestWordsCost(t *testing.T) {
 		{"letter for letter", northwindDeal, replayed, nil},
 		{"spaces and the order of members", strings.Replace(northwindDeal, `{"title":"Northwind rollout",`, `{ "tags" : ["VIP"], "title":"Northwind rollout",`, 1), invalid, nil}, // twice
 		{"the IDs", northwindBody, replayed, nil},
-		{"other words for the same", strings.ReplaceAll(northwindDeal, `"Northwind"`, `"hello@northwind.example"`), replayed, []string{"GET /companies", "GET /contacts"}},
-		{"warm", strings.Replace(northwindDeal, "Northwind rollout", "Second", 1), created, []string{"GET /companies", "GET /contacts", "GET /deals", "POST /deals"}},
+		{"other words for the same", strings.ReplaceAll(northwindDeal, `"Northwind"`, `"hello@northwind.example"`), replayed, nil},
+		{"warm", strings.Replace(northwindDeal, "Northwind rollout", "Second", 1), created, []string{"GET /deals", "POST /deals"}},
 		{"warm IDs", strings.Replace(northwindBody, "Northwind rollout", "Third", 1), created, []string{"GET /deals", "POST /deals"}},
-		{"warm fault", strings.Replace(northwindDeal, "VIP", "VPI", 1), invalid, []string{"GET /companies", "GET /contacts"}},
+		{"warm fault", strings.Replace(northwindDeal, "VIP", "VPI", 1), invalid, nil},
 	} {
 		before := len(h.sb.Requests())
 		r := callTool(t, c, "create_deal", step.args)
@@ -185,6 +185,7 @@ func TestRenamedClient(t *testing.T) {
 		old, renamed := `{"title":"Rollout","clientId":"Northwind","pipelineId":"Sales"}`, `{"title":"Rollout","clientId":"Southwind","pipelineId":"Sales"}`
 		s.is(s.call(old), created)
 		s.direct(http.MethodPatch, "/companies/clt_northwind", `{"name":"Southwind"}`)
+		time.Sleep(time.Minute) // what was read of clients answers for so long
 		s.is(s.call(old), replayed)
 		s.is(s.call(renamed), replayed)
 		s.is(s.call(strings.Replace(old, "Rollout", "Another", 1)), invalid, `no client is named "Northwind"`)
@@ -251,7 +252,7 @@ func TestFailingLookUps(t *testing.T) {
 					}
 					want := []string{"nothing was sent, because " + of + " could not be looked up", fail.says}
 					if of == "pipelineId" || fail.outcome == rateLimited { // others wait for it
-						want[0] = "nothing was sent, because "
+						want[0] = "nothing was "
 					}
 					for _, part := range want {
 						if !strings.Contains(text, part) {

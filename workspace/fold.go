@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -64,6 +65,24 @@ func foldCase(text string) string {
 // fold is the form in which two texts are the same but for what people write differently. It is
 // empty where nothing but punctuation is left.
 func fold(text string) string { return joinWords(foldWords(clean(text))) }
+
+// Holding returns a function that reports whether one of some names holds part, but for case, accents,
+// punctuation and spaces. Of a part that is nothing but punctuation, that counts. Every name holds an
+// empty part.
+func Holding(part string) func(names ...string) bool {
+	p := read(part, false)
+	return func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			n := read(name, false)
+			if p.folded[0] == "" {
+				return strings.Contains(n.cased, p.cased)
+			}
+			return slices.ContainsFunc(n.folded, func(whole string) bool {
+				return slices.ContainsFunc(p.folded, func(part string) bool { return strings.Contains(whole, part) })
+			})
+		})
+	}
+}
 
 // foldWords returns the folded words of a clean text. What is not dropped tells things apart: the + of
 // "C++", the # of "C#", the < of "< 50".

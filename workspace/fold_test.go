@@ -188,6 +188,37 @@ func TestPhonesCompare(t *testing.T) {
 	}
 }
 
+func TestHolding(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		part  string
+		names []string
+		want  bool
+	}{
+		{"nor", []string{"Northwind"}, true},
+		{"WIND", []string{"Northwind"}, true},
+		{"wind", []string{"Acme", "Northwind"}, true},
+		{"wind", []string{"Acme", ""}, false},
+		{"wind", nil, false},
+		{"jose nunez", []string{"José Núñez"}, true},
+		{"zuercher", []string{"Zürcher Möbel AG"}, true},
+		{"Möbel AG", []string{"Zurcher Moebel AG"}, true},
+		{"at-risk", []string{"At risk (2026)"}, true},
+		{"شركة ال", []string{"شَركة النور"}, true},
+		{"15", []string{"1.5"}, false},
+		{"c++", []string{"C"}, false},
+		{"+", []string{"C++"}, true},
+		{"-", []string{"A - B"}, true},
+		{"-", []string{"AB"}, false},
+		{" \u200f", []string{"A"}, true}, // nothing is held by everything
+		{"", []string{""}, true},
+	} {
+		if got := Holding(tt.part)(tt.names...); got != tt.want {
+			t.Errorf("Holding(%q)(%q) = %t, want %t", tt.part, tt.names, got, tt.want)
+		}
+	}
+}
+
 // FuzzFold holds that what is folded stays as it is, and that folding forgets case and spaces.
 func FuzzFold(f *testing.F) {
 	for _, s := range []string{"Zürcher Möbel AG", "شركة النور", "C++ 1.5", "ᄀ ᅡ", "か ゙", "ŉ ǰ ﬃ ℀ ½", "İ ẞ ς", "Ⓐ ㍿", "a\u0345\u0301", "\xff"} {
@@ -209,6 +240,9 @@ func FuzzFold(f *testing.F) {
 		}
 		if core, form := cutForm(clean(s)); clean(s) != "" && core == "" || !strings.Contains(clean(s), core) {
 			t.Errorf("cutForm(%q) = %q, %q", clean(s), core, form)
+		}
+		if !Holding(s)(s) || !Holding("")(s) {
+			t.Errorf("%q does not hold itself or nothing", s)
 		}
 	})
 }
