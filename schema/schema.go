@@ -164,6 +164,13 @@ func anyScalarOrList() *jsonschema.Schema {
 	}}
 }
 
+// anyPlain is what is advertised of anyScalarOrList: what somebody would give.
+func anyPlain() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string"}, {Type: "number"}, {Type: "boolean"}, {Type: "array", Items: &jsonschema.Schema{Type: "string"}},
+	}}
+}
+
 // portable is the advertised form of s.
 func portable(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 	if use == Output {
@@ -172,6 +179,9 @@ func portable(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 	for n := range nodes(s) {
 		if nullable(n) && use == Output {
 			unionWithNull(n)
+		}
+		for pattern := range n.PatternProperties {
+			n.PatternProperties[pattern] = anyPlain()
 		}
 		maps.DeleteFunc(n.Extras, func(k string, _ any) bool { return strings.HasPrefix(k, "x-") })
 	}

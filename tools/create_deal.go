@@ -71,15 +71,12 @@ type LineItem struct {
 // adds a member is still the answer, so few members need to be declared. Currency, tax flag,
 // assignees, contacts, tags and products are not among the documented ones.
 type DealResult struct {
-	ID         string      `json:"id"`
-	Number     string      `json:"number,omitempty"`
-	Title      string      `json:"title,omitempty"`
-	ClientID   string      `json:"clientId,omitempty" jsonschema_extras:"x-nullable=true"`
-	PipelineID string      `json:"pipelineId,omitempty" jsonschema_extras:"x-nullable=true"`
-	Stage      string      `json:"stage,omitempty" jsonschema_extras:"x-nullable=true"`
-	Status     string      `json:"status,omitempty" jsonschema_extras:"x-nullable=true"`
-	Price      json.Number `json:"price,omitempty" jsonschema_extras:"x-nullable=true"`
-	OwnerName  string      `json:"ownerName,omitempty" jsonschema_extras:"x-nullable=true"`
+	ID     string      `json:"id"`
+	Number string      `json:"number,omitempty"`
+	Title  string      `json:"title,omitempty"`
+	Stage  string      `json:"stage,omitempty" jsonschema_extras:"x-nullable=true"`
+	Status string      `json:"status,omitempty" jsonschema_extras:"x-nullable=true"`
+	Price  json.Number `json:"price,omitempty" jsonschema_extras:"x-nullable=true"`
 }
 
 func runCreateDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
@@ -180,15 +177,7 @@ func dealAnswer(sent object, made *found, how string) *answer {
 	default:
 		a.text = "Created the deal " + words + "."
 	}
-	unconfirmed, differing := compareEcho(sent, deal)
-	if len(unconfirmed) > 0 {
-		a.text += "\nSent, but not repeated in Heffl's answer, so not confirmed: " + strings.Join(unconfirmed, ", ") + "."
-		a.meta["notConfirmed"] = unconfirmed
-	}
-	if len(differing) > 0 {
-		a.text += "\nHeffl's answer differs from what was sent: " + strings.Join(differing, "; ") + "."
-		a.meta["differs"] = differing
-	}
+	a.confirm(compareEcho(sent, deal))
 	return a
 }
 

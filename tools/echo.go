@@ -34,6 +34,18 @@ func compareEcho(sent, answered object) (unconfirmed, differing []string) {
 	return unconfirmed, differing
 }
 
+// confirm says what compareEcho has found.
+func (a *answer) confirm(unconfirmed, differing []string) {
+	if len(unconfirmed) > 0 {
+		a.text += "\nSent, but not repeated in Heffl's answer, so not confirmed: " + strings.Join(unconfirmed, ", ") + "."
+		a.meta["notConfirmed"] = unconfirmed
+	}
+	if len(differing) > 0 {
+		a.text += "\nHeffl's answer differs from what was sent: " + strings.Join(differing, "; ") + "."
+		a.meta["differs"] = differing
+	}
+}
+
 // same reports whether two JSON values mean the same: numbers by value, date-times by instant.
 func same(a, b json.RawMessage) bool {
 	x, y := jsontext.Value(a).Clone(), jsontext.Value(b).Clone()

@@ -1,12 +1,14 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -73,16 +75,39 @@ func refusal(faults []schema.Fault, problems []string, repairs []schema.Repair) 
 	return &failure{outcome: invalid, text: b.String()}
 }
 
-// cleared are the problems of values that were given as nothing to a tool that changes what is
-// there: left out, they would change nothing, and the user may want them gone.
-func cleared(repairs []schema.Repair) []string {
-	var problems []string
+// cleared adds to problems those of values that were given as nothing to a tool that changes what
+// is there: left out, they would change nothing, and the user may want them gone. In doc, which has
+// what is left, a custom field can still hold nothing, which may wipe out what is there: whether
+// Heffl takes it so is not documented.
+func cleared(problems []string, repairs []schema.Repair, doc object) []string {
+	add := func(path, got string) {
+		if !slices.ContainsFunc(problems, func(p string) bool { return strings.HasPrefix(p, path+": ") }) {
+			problems = append(problems, path+": got "+got+"; a value cannot be taken away here; leave it out to keep it")
+		}
+	}
 	for _, r := range repairs {
 		if r.To == "" {
-			problems = append(problems, r.Path+": got "+r.From+"; a value cannot be taken away here; leave it out to keep it")
+			add(r.Path, r.From)
+		}
+	}
+	for _, m := range doc {
+		if strings.HasPrefix(m.name, "cf_") && isNothing(m.value) {
+			add(m.name, brief(m.value))
 		}
 	}
 	return problems
+}
+
+// isNothing reports whether a value is null, blank or an empty list.
+func isNothing(v json.RawMessage) bool {
+	switch kind := jsontext.Value(v).Kind(); kind {
+	case '"':
+		return strings.TrimSpace(text(jsontext.Value(v))) == ""
+	case '[':
+		return len(bytes.TrimSpace(v[1:len(v)-1])) == 0
+	default:
+		return kind == 'n'
+	}
 }
 
 // maxListed bounds how many repairs, or words that were understood, are told of.

@@ -326,7 +326,7 @@ func (r *reading) findScope(ctx context.Context) {
 		w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, workspace.Scope{})
 		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
 		case w.kind == workspace.Deal && w.err == nil:
-			r.readDeal(ctx, w)
+			r.readScope(ctx, w)
 		case w.kind == workspace.Pipeline && w.err == nil:
 			r.scope = scope{pipeline: w.match.ID, name: cmp.Or(w.match.Name, w.match.ID), path: w.path}
 		case w.kind == workspace.Pipeline && unresolved && likeliest(e.Candidates) != nil:
@@ -343,7 +343,7 @@ func (r *reading) judge(fields *fieldsRead) error {
 	var failed *words
 	for _, w := range r.words {
 		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
-		case unresolved && w.kind == workspace.Stage && r.scope.pipeline == "" && e.IDOf == "":
+		case unresolved && w.kind == workspace.Stage && e.IDOf == "" && r.lacksScope():
 			// what is wrong with its pipeline, or that it is missing, is told
 		case r.isTorn(w.path):
 		case unresolved && w.kind == workspace.Stage && e.Kind == workspace.Pipeline:
@@ -364,6 +364,15 @@ func (r *reading) judge(fields *fieldsRead) error {
 	}
 	r.problems = append(r.problems, failed.path+": could not be looked up ("+reason(failed.err)+"); it may stay as it is")
 	return nil
+}
+
+// lacksScope reports whether the pipeline is not known for a fault of what would say it.
+func (r *reading) lacksScope() bool {
+	return r.scope.pipeline == "" && slices.ContainsFunc(r.names, func(n naming) bool {
+		return givesScope(n.kind) &&
+			(slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.In(n.name) }) ||
+				slices.ContainsFunc(r.words, func(w *words) bool { return w.path == n.name && w.err != nil }))
+	})
 }
 
 // apply writes what was understood into the arguments.
@@ -412,12 +421,12 @@ func (r *reading) isResolved(path string) bool {
 	return slices.ContainsFunc(r.resolved, func(u understood) bool { return u.Path == path })
 }
 
-// readDeal reads the deal that the arguments are about, where its pipeline says what they may be.
-func (r *reading) readDeal(ctx context.Context, w *words) {
+// readScope reads the deal that the arguments are about, where its pipeline says what they may be.
+func (r *reading) readScope(ctx context.Context, w *words) {
 	if r.entity != "deals" {
 		return
 	}
-	got, err := r.Heffl.GetDeal(ctx, w.match.ID)
+	deal, err := r.readDeal(ctx, w.match.ID)
 	if e, ok := errors.AsType[*heffl.Error](err); ok && e.Status == http.StatusNotFound {
 		w.err = &workspace.UnresolvedError{Kind: workspace.Deal, Input: w.text}
 		return
@@ -426,7 +435,7 @@ func (r *reading) readDeal(ctx context.Context, w *words) {
 		w.err = err
 		return
 	}
-	r.deal = parse(answeredObject(got.Object()))
+	r.deal = deal
 	r.scope.pipeline, _ = r.deal.str("pipelineId")
 	r.scope.name = r.scope.pipeline
 	if list, err := r.Workspace.Pipelines(ctx); err == nil {

@@ -252,8 +252,7 @@ func (m *making) rivals(ctx context.Context) ([]journal.Record, error) {
 // attempt sends, as often as it takes until something has left. It returns neither an outcome nor
 // an error where the outcome has to be looked for.
 func (m *making) attempt(ctx context.Context) (*found, error) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 2*time.Second
+	pause := newPause()
 	for {
 		if err := m.ready(ctx); err != nil {
 			m.close(ctx, m.claim.Refused, []byte(err.Error()))
@@ -282,6 +281,13 @@ func (m *making) attempt(ctx context.Context) (*found, error) {
 			}
 		}
 	}
+}
+
+// newPause gives the waits between sends that did not leave.
+func newPause() backoff.BackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 2*time.Second
+	return pause
 }
 
 // sendAgain tells whether a send that has certainly done nothing is worth another, and after what wait.

@@ -35,6 +35,8 @@ var all = []declaration{
 	createDeal,
 	previewDeal,
 	findClients,
+	findDeals,
+	updateDeal,
 	describeWorkspace,
 }
 
@@ -198,7 +200,8 @@ type tool[A, R any] struct {
 	Entity string // whose custom fields the arguments may hold: "deals", "contacts" ...; empty: none
 	Knows  bool   // its advertisement names what the workspace has
 	Bare   bool   // its arguments are described elsewhere, which its About says
-	// Complete, if any, adds to arguments whose words are understood what follows from them.
+	// Complete, if any, adds to arguments whose words are understood what follows from them, or
+	// finds what else is wrong with them.
 	Complete func(context.Context, *reading) error
 	Run      func(context.Context, *call, A) (*answer, error)
 }
@@ -319,7 +322,8 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 			return nil, err
 		}
 		if t.Effect == Changes {
-			r.problems = append(r.problems, cleared(c.repairs)...)
+			r.problems = cleared(r.problems, c.repairs, parse(c.raw))
+			c.repairs = slices.DeleteFunc(c.repairs, func(r schema.Repair) bool { return r.To == "" })
 		}
 		if len(r.faults)+len(r.problems) == 0 {
 			_, r.faults = in.Check(c.raw)

@@ -13,7 +13,7 @@ import (
 // unresolved words what keeps words from naming one thing: what is wrong, what there is, and what
 // to do.
 func (r *reading) unresolved(e *workspace.UnresolvedError) string {
-	got := brief(quoted(e.Input))
+	got, isID := brief(quoted(e.Input)), workspace.KindOfID(e.Input) == e.Kind
 	var b strings.Builder
 	switch {
 	case e.IDOf != "":
@@ -36,6 +36,8 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 		fmt.Fprintf(&b, "there is no custom field %s%s", got, r.whose())
 	case e.Kind == workspace.Stage && r.scope.name != "":
 		fmt.Fprintf(&b, "the pipeline %s has no stage %s", r.pipelineName(), got)
+	case isID:
+		fmt.Fprintf(&b, "Heffl has no %s %s", e.Kind, got)
 	default:
 		fmt.Fprintf(&b, "no %s is named %s", e.Kind, got)
 	}
@@ -50,7 +52,7 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 		b.WriteString("; nearest are " + candidates(e.Candidates))
 	case len(e.Candidates) > 0:
 		b.WriteString("; there are " + candidates(e.Candidates))
-	case searched(e.Kind) && e.IDOf == "" && !e.Partial:
+	case searched(e.Kind) && e.IDOf == "" && !e.Partial && !isID:
 		b.WriteString(", nor anything like it; give another name, or its ID" + orEmail(e.Kind) + ", or ask the user")
 	}
 	if tool := r.finder(e.Kind); tool != "" && e.Kind != workspace.FieldOption {
