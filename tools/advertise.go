@@ -42,7 +42,12 @@ type knowing struct {
 // Learn reads what the advertised tools name: pipelines, and the custom fields of deals. Without
 // it they are named after a call has needed them. Its error says why they could not be read; then
 // nothing has changed.
-func (s *Server) Learn(ctx context.Context) error {
+func (s *Server) Learn(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("failed inside heffl-mcp: %v", v)
+		}
+	}()
 	pipelines, err := s.workspace.Pipelines(ctx)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/workspace"
@@ -100,7 +99,7 @@ func runDescribeWorkspace(ctx context.Context, c *call, args DescribeArgs) (*ans
 	if args.Cursor != "" && !d.goOn(args.Cursor, parts) {
 		return nil, c.strayCursor()
 	}
-	var readers sync.WaitGroup
+	var readers guardedGroup
 	for _, p := range parts {
 		readers.Go(func() { p.seen, p.err = p.read(ctx) })
 	}

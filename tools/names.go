@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"heffl-mcp/heffl"
@@ -190,33 +192,30 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 	r.collect()
 	fields := &fieldsRead{}
 	scoped := make(chan struct{})
-	g := new(errgroup.Group)
+	var g guardedGroup
 	g.SetLimit(atOnce)
-	g.Go(func() error { // before those who wait for it
+	g.Go(func() { // before those who wait for it
 		defer close(scoped)
 		r.findScope(ctx)
-		return nil
 	})
-	g.Go(func() error {
+	g.Go(func() {
 		<-scoped
 		fields = r.readFields(ctx)
-		return nil
 	})
 	for _, w := range r.words {
 		if givesScope(w.kind) {
 			continue
 		}
-		g.Go(func() error {
+		g.Go(func() {
 			var within workspace.Scope
 			if w.kind == workspace.Stage {
 				<-scoped
 				within.Pipeline = r.scope.pipeline
 			}
 			w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, within)
-			return nil
 		})
 	}
-	_ = g.Wait() // each word keeps its own error
+	g.Wait()
 	if err := r.judge(fields); err != nil {
 		return err
 	}
@@ -287,6 +286,33 @@ func (r *reading) asMeant(doc object, path string, renamed *[]schema.Fault) obje
 // isTorn reports whether what stands at a path may as well be a custom field.
 func (r *reading) isTorn(path string) bool {
 	return slices.ContainsFunc(r.torn, func(name string) bool { return schema.Fault{Path: path}.In(name) })
+}
+
+// A guardedGroup runs functions at once, so many of them. A panic in one of them would end the program;
+// who waits for the group panics with it instead, and the call has a guard.
+type guardedGroup struct {
+	errgroup.Group
+	once  sync.Once
+	panic any
+}
+
+func (g *guardedGroup) Go(f func()) {
+	g.Group.Go(func() error {
+		defer func() {
+			if v := recover(); v != nil {
+				g.once.Do(func() { g.panic = fmt.Sprintf("%v\n%s", v, debug.Stack()) })
+			}
+		}()
+		f()
+		return nil
+	})
+}
+
+func (g *guardedGroup) Wait() {
+	_ = g.Group.Wait() // they have no errors
+	if g.panic != nil {
+		panic(g.panic)
+	}
 }
 
 // collect finds the words that have to be understood.

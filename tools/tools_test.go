@@ -190,9 +190,15 @@ func TestPanic(t *testing.T) {
 		Heffl: &heffl.Client{Key: testKey, HTTP: &http.Client{Transport: panics{}}},
 		Log:   slog.New(slog.NewTextHandler(&log, nil)),
 	})
-	r := callTool(t, c, "create_deal", `{"title":"a","clientId":"clt_1","pipelineId":"dpl_1"}`)
-	if text := textOf(r); !r.IsError || strings.Contains(text, "inner secret") || !strings.Contains(text, "failed inside heffl-mcp") {
-		t.Errorf("create_deal(panics) = %q, want a neutral error", text)
+	for _, args := range []string{
+		`{"title":"a","clientId":"clt_1","pipelineId":"dpl_1"}`,
+		`{"title":"a","clientId":"Acme","pipelineId":"dpl_1","tags":["VIP"]}`, // looked up in goroutines
+		`{"title":"a","clientId":"clt_1","pipelineId":"Sales","stageId":"New","cf_a":1}`,
+	} {
+		r := callTool(t, c, "create_deal", args)
+		if text := textOf(r); !r.IsError || strings.Contains(text, "inner secret") || !strings.Contains(text, "failed inside heffl-mcp") {
+			t.Errorf("create_deal(%s), where something panics, = %q, want a neutral error", args, text)
+		}
 	}
 	if !strings.Contains(log.String(), "inner secret") || !strings.Contains(log.String(), "tools_test.go") {
 		t.Errorf("the log lacks the panic or its stack: %s", log.String())

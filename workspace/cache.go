@@ -61,12 +61,12 @@ func (c *cache[T]) get(ctx context.Context, maxAge time.Duration) (List[T], []re
 			// The first caller's wish to be told of waits is no business of the others.
 			ctx, cancel := context.WithTimeout(heffl.OnWait(context.WithoutCancel(ctx), func(time.Duration) {}), fetchTime)
 			defer cancel()
-			return nil, c.fetch(ctx)
+			return nil, guarded(func() error { return c.fetch(ctx) })
 		})
 		select {
 		case r := <-done:
-			if r.Err != nil {
-				return List[T]{}, nil, r.Err
+			if err := passOn(r.Err); err != nil {
+				return List[T]{}, nil, err
 			}
 		case <-ctx.Done():
 			return List[T]{}, nil, ctx.Err()

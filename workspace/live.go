@@ -217,12 +217,14 @@ func each[T, A any](ctx context.Context, things []T, ask func(context.Context, T
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(4) // at once
 	for i, t := range things {
-		g.Go(func() (err error) {
-			answers[i], err = ask(ctx, t)
-			return err
+		g.Go(func() error {
+			return guarded(func() (err error) {
+				answers[i], err = ask(ctx, t)
+				return err
+			})
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := passOn(g.Wait()); err != nil {
 		return nil, err
 	}
 	return answers, nil
