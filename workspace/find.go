@@ -50,21 +50,8 @@ const (
 // A page is not a moment's picture: of clients that come and go between two calls, one may be left
 // out or come twice. The error is ErrCursor, or a *LookupError.
 func (w *Workspace) FindClients(ctx context.Context, words string, o Find) (Found, error) {
-	f := &finding{Workspace: w, q: newQuery(words), kind: Client, limit: min(o.Limit, maxLimit)}
-	if f.limit <= 0 {
-		f.limit = defaultLimit
-	}
-	switch o.Type {
-	case "":
-		f.lists = []*live[heffl.Account]{w.contacts, w.companies}
-	case "contact":
-		f.kind, f.lists = Contact, []*live[heffl.Account]{w.contacts}
-	case "company":
-		f.lists = []*live[heffl.Account]{w.companies}
-	default:
-		return Found{}, &LookupError{Kind: Client, Err: fmt.Errorf("there is no type %q of clients", o.Type)}
-	}
-	if err := f.start(o); err != nil {
+	f, err := w.finding(words, o)
+	if err != nil {
 		return Found{}, err
 	}
 	if f.q.tooLong() {
@@ -77,7 +64,48 @@ func (w *Workspace) FindClients(ctx context.Context, words string, o Find) (Foun
 	return found, nil
 }
 
-// finding is one call of FindClients.
+// NamedClients returns the clients of a type, or with an empty one of both, that words name as
+// [Workspace.Resolve] understands them, the likeliest first; that there is none is no error. An e-mail
+// is left to Heffl's search. For a name or phone number, which people write in several ways, the newest
+// of each list are looked through as well. The error is a *LookupError.
+func (w *Workspace) NamedClients(ctx context.Context, words, clientType string) ([]heffl.Account, error) {
+	f, err := w.finding(words, Find{Type: clientType})
+	if err != nil || f.q.plain.exact == "" || f.q.tooLong() {
+		return nil, err
+	}
+	named, err := f.named(ctx)
+	if err != nil {
+		return nil, &LookupError{Kind: f.kind, Err: err}
+	}
+	return accountsOf(named), nil
+}
+
+func (f *finding) named(ctx context.Context) ([]hit, error) {
+	var all []hit
+	for range liveFinds {
+		turn, next, err := f.turn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, namedOf(turn)...)
+		if f.at.Pages = next; f.ended() {
+			break
+		}
+	}
+	if len(all) > 0 || f.q.email != "" {
+		slices.SortStableFunc(all, hit.compare)
+		return all, nil
+	}
+	lists, err := f.keptRows(ctx, f.ttl)
+	return namedOf(f.q.rank(lists)), err
+}
+
+// namedOf are the hits that the words name.
+func namedOf(hits []hit) []hit {
+	return slices.DeleteFunc(hits, func(h hit) bool { return h.level == noMatch })
+}
+
+// finding is one call of FindClients or NamedClients.
 type finding struct {
 	*Workspace
 	q     *query
@@ -94,6 +122,24 @@ type cursor struct {
 	Pages []*string `json:"pages"`          // Heffl's cursor of each list's page, empty for the first; null: the list has ended
 	Shown int       `json:"shown"`          // how many rows of the turn
 	Kept  bool      `json:"kept,omitempty"` // the rows are those of the kept lists, all of them one turn
+}
+
+func (w *Workspace) finding(words string, o Find) (*finding, error) {
+	f := &finding{Workspace: w, q: newQuery(words), kind: Client, limit: min(o.Limit, maxLimit)}
+	if f.limit <= 0 {
+		f.limit = defaultLimit
+	}
+	switch o.Type {
+	case "":
+		f.lists = []*live[heffl.Account]{w.contacts, w.companies}
+	case "contact":
+		f.kind, f.lists = Contact, []*live[heffl.Account]{w.contacts}
+	case "company":
+		f.lists = []*live[heffl.Account]{w.companies}
+	default:
+		return nil, &LookupError{Kind: Client, Err: fmt.Errorf("there is no type %q of clients", o.Type)}
+	}
+	return f, f.start(o)
 }
 
 // start sets where to begin.
@@ -215,10 +261,7 @@ func (f *finding) turn(ctx context.Context) (hits []hit, next []*string, err err
 func (f *finding) kept(ctx context.Context) (Found, error) {
 	var all view
 	for _, maxAge := range f.ages() {
-		lists, err := each(ctx, f.lists, func(ctx context.Context, l *live[heffl.Account]) (rows, error) {
-			list, records, err := l.get(ctx, maxAge)
-			return rows{items: list.Items, records: records, partial: list.Partial}, err
-		})
+		lists, err := f.keptRows(ctx, maxAge)
 		if err != nil {
 			return Found{}, err
 		}
@@ -227,7 +270,7 @@ func (f *finding) kept(ctx context.Context) (Found, error) {
 			all.records = slices.Concat(all.records, l.records)
 			all.partial = all.partial || l.partial
 		}
-		named := slices.DeleteFunc(f.q.rank(lists), func(h hit) bool { return h.level == noMatch })
+		named := namedOf(f.q.rank(lists))
 		if len(named) > 0 {
 			found := Found{Items: accountsOf(f.take(named, f.limit)), Partial: all.partial}
 			if f.at.Shown < len(named) {
@@ -243,6 +286,14 @@ func (f *finding) kept(ctx context.Context) (Found, error) {
 		return Found{Partial: all.partial}, nil // nothing resembles an ID
 	}
 	return Found{Near: near(ctx, f.lists, f.kind, f.q, all), Partial: all.partial}, nil
+}
+
+// keptRows are the lists that are kept, no older than maxAge.
+func (f *finding) keptRows(ctx context.Context, maxAge time.Duration) ([]rows, error) {
+	return each(ctx, f.lists, func(ctx context.Context, l *live[heffl.Account]) (rows, error) {
+		list, records, err := l.get(ctx, maxAge)
+		return rows{items: list.Items, records: records, partial: list.Partial}, err
+	})
 }
 
 // hit is a row that was read, with how likely it is meant.
