@@ -242,11 +242,11 @@ func (c journalCommand) Run(ctx context.Context, s *settings, streams streams) e
 		return printRecords(streams.out, records)
 	}
 	w := tabwriter.NewWriter(streams.out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "WHEN\tOUTCOME\tDEAL\tTITLE\tCLIENT") // w keeps all until Flush
+	_, _ = fmt.Fprintln(w, "WHEN\tOUTCOME\tWHAT\tID\tTITLE") // w keeps all until Flush
 	for _, r := range records {
-		var about struct{ Title, ClientID string }
+		var about struct{ What, Title string }
 		_ = json.Unmarshal(r.About, &about) // whatever wrote it, the rest of the row stands
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Created.Local().Format(time.DateTime), outcome(r), oneLine(r.Ref), oneLine(about.Title), oneLine(about.ClientID))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Created.Local().Format(time.DateTime), outcome(r), oneLine(about.What), oneLine(r.Ref), oneLine(about.Title))
 	}
 	return w.Flush()
 }

@@ -22,7 +22,7 @@ import (
 type listedJSON struct {
 	State, How, Ref, Reason string
 	Delivered               bool
-	About                   struct{ Title, ClientID string }
+	About                   struct{ What, Title, ClientID string }
 	Outcome                 map[string]any
 }
 
@@ -63,7 +63,7 @@ func TestJournalCommand(t *testing.T) {
 	own := []string{"HEFFL_API_KEY=" + key, "HEFFL_MCP_STATE=" + journals["SQLite"](t), "TZ=UTC"}
 	env := append(upstream(t, g), own...)
 
-	const header = "WHEN  OUTCOME  DEAL  TITLE  CLIENT\n"
+	const header = "WHEN  OUTCOME  WHAT  ID  TITLE\n"
 	for args, want := range map[string]string{"": header, "--unclear": header, "--json": ""} {
 		if got := listing(t, env, strings.Fields(args)...); got != want {
 			t.Errorf("journal %s before there is anything = %q, want %q", args, got, want)
@@ -71,6 +71,13 @@ func TestJournalCommand(t *testing.T) {
 	}
 
 	made := untilDone(t, env, deal(t, wild))
+	for _, c := range []struct{ tool, args string }{
+		{"create_client", `{"type":"contact","firstName":"Nora","lastName":"Weiß","email":"nora@weiss.example"}`},
+		{"create_client", `{"type":"company","name":"Weiß GmbH"}`},
+		{"create_task", `{"title":"Call back","dealId":"dl_acme_renewal"}`},
+	} {
+		start(t, env, "call", c.tool, put(t, filepath.Join(t.TempDir(), "args.json"), c.args)).exit(t, 0)
+	}
 	notDone(t, env, json.RawMessage(`{"title":"Refused","clientId":"clt_nobody","pipelineId":"dpl_sales"}`))
 	mute := newSandbox(t, sandbox.Options{Fault: func(r *http.Request) sandbox.Fault {
 		if r.Method == http.MethodPost {
@@ -82,11 +89,14 @@ func TestJournalCommand(t *testing.T) {
 	g.killAt(t, lost, env, deal(t, "Cut short"))
 
 	want := strings.TrimPrefix(`
-WHEN                 OUTCOME    DEAL     TITLE                                            CLIENT
-YYYY-MM-DD hh:mm:ss  under way           Cut short                                        clt_northwind
-YYYY-MM-DD hh:mm:ss  unclear             Never answered                                   clt_northwind
-YYYY-MM-DD hh:mm:ss  refused             Refused                                          clt_nobody
-YYYY-MM-DD hh:mm:ss  created    dl_1001  Red  [31m 32m alert    next  line  end & <more>  clt_northwind
+WHEN                 OUTCOME    WHAT     ID        TITLE
+YYYY-MM-DD hh:mm:ss  under way  deal               Cut short
+YYYY-MM-DD hh:mm:ss  unclear    deal               Never answered
+YYYY-MM-DD hh:mm:ss  refused    deal               Refused
+YYYY-MM-DD hh:mm:ss  created    task     tsk_1001  Call back
+YYYY-MM-DD hh:mm:ss  created    company  clt_1002  Weiß GmbH
+YYYY-MM-DD hh:mm:ss  created    contact  clt_1001  Nora Weiß
+YYYY-MM-DD hh:mm:ss  created    deal     dl_1001   Red  [31m 32m alert    next  line  end & <more>
 `, "\n")
 	timeless := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
 	table := listing(t, env)
@@ -94,7 +104,7 @@ YYYY-MM-DD hh:mm:ss  created    dl_1001  Red  [31m 32m alert    next  line  end 
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
 	for args, want := range map[string][]string{
-		"":                    {"Cut short", "Never answered", "Refused", wild},
+		"":                    {"Cut short", "Never answered", "Refused", "Call back", "Weiß GmbH", "Nora Weiß", wild},
 		"--limit=1":           {"Cut short"},
 		"--unclear":           {"Cut short", "Never answered"},
 		"--unclear --limit=1": {"Cut short"},
@@ -109,7 +119,7 @@ YYYY-MM-DD hh:mm:ss  created    dl_1001  Red  [31m 32m alert    next  line  end 
 	}
 
 	all := records(t, env)
-	if l := all[3]; l.Outcome["title"] != wild || l.Outcome["id"] != made.ID || !l.Delivered {
+	if l := all[6]; l.Outcome["title"] != wild || l.Outcome["id"] != made.ID || !l.Delivered {
 		t.Errorf("journal --json of the deal %v = %+v", made.ID, l)
 	}
 	if l := all[2]; l.State != "refused" || !strings.Contains(l.Reason, "clt_nobody") || l.Outcome != nil {

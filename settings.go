@@ -28,8 +28,8 @@ type settings struct {
 	Sandbox    bool          `name:"sandbox" env:"HEFFL_SANDBOX" help:"Use the embedded stand-in instead of Heffl; no key needed, nothing is kept."`
 	Deadline   time.Duration `env:"HEFFL_MCP_DEADLINE" default:"25s" placeholder:"25s" help:"One tool call."`
 	State      string        `name:"state" env:"HEFFL_MCP_STATE" placeholder:"FILE" help:"Journal that keeps a call from making two: a file, a postgres:// URL, or off (a file in your state folder; with --sandbox in memory)."`
-	Duplicates string        `name:"duplicate-check" env:"HEFFL_MCP_DUPLICATE_CHECK" enum:"on,off" default:"on" placeholder:"on" help:"Look for a deal that looks the same before a first send: ${enum}."`
-	Window     time.Duration `env:"HEFFL_MCP_WINDOW" default:"24h" placeholder:"24h" help:"How long the same arguments return the same deal."`
+	Duplicates string        `name:"duplicate-check" env:"HEFFL_MCP_DUPLICATE_CHECK" enum:"on,off" default:"on" placeholder:"on" help:"Look for what looks the same before a first send: ${enum}."`
+	Window     time.Duration `env:"HEFFL_MCP_WINDOW" default:"24h" placeholder:"24h" help:"How long the same arguments return what they made."`
 	Settle     time.Duration `env:"HEFFL_MCP_SETTLE" default:"5s" placeholder:"5s" help:"How long a finished request may take to show in Heffl's lists."`
 	Horizon    time.Duration `env:"HEFFL_MCP_HORIZON" default:"20s" placeholder:"20s" help:"How long a request without an answer may still take effect."`
 	Timezone   string        `name:"timezone" env:"HEFFL_MCP_TIMEZONE" default:"UTC" placeholder:"ZONE" help:"Where a day without a time begins, such as Asia/Dubai (${default})."`

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/schema"
@@ -80,25 +79,13 @@ type DealResult struct {
 }
 
 func runCreateDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
-	sent := c.body()
-	body := sent.JSON()
-	made, how, err := c.once(ctx, write{
-		body:   body,
-		match:  []string{foldTitle(args.Title), args.ClientID, args.PipelineID},
-		about:  map[string]string{"title": args.Title, "clientId": args.ClientID, "pipelineId": args.PipelineID},
-		before: func(ctx context.Context) error { return c.lookAlike(ctx, args) },
-		send:   func(ctx context.Context) (*heffl.Response, error) { return c.Heffl.CreateDeal(ctx, body) },
-		look: func(ctx context.Context, since time.Time, owned func([]string) (map[string]string, error)) (*found, error) {
-			return c.findDeal(ctx, sent, since, owned)
-		},
+	return c.add(ctx, write{
+		lookout: c.dealLookout(c.body()),
+		match:   []string{foldTitle(args.Title), args.ClientID, args.PipelineID},
+		about:   about{Title: args.Title, ClientID: args.ClientID, PipelineID: args.PipelineID},
+		before:  func(ctx context.Context) error { return c.lookAlike(ctx, args) },
+		send:    c.Heffl.CreateDeal,
 	})
-	if err != nil {
-		return nil, err
-	}
-	if c.prior != nil {
-		sent = nil // words, which no answer repeats
-	}
-	return dealAnswer(sent, made, how), nil
 }
 
 // fillLineItems gives line items of the catalogue the name and the price that they have there,
@@ -160,40 +147,4 @@ func (r *reading) fillLineItem(ctx context.Context, path string, item object) (o
 		}
 	}
 	return item, nil
-}
-
-// dealAnswer says what became of a deal, and what of it Heffl did not confirm.
-func dealAnswer(sent object, made *found, how string) *answer {
-	made.object = answeredObject(made.object)
-	deal := parse(made.object)
-	a := &answer{id: made.id, structured: made.object, outcome: how, meta: map[string]any{}}
-	switch words := dealInWords(deal, made.id); how {
-	case replayed:
-		a.text = "This deal was created by an earlier call with the same arguments; nothing was sent now: " + words + "."
-		a.meta[replayed] = true
-	case recovered:
-		a.text = "This deal was created by an earlier request that got no answer, and has now been found; no second one was made: " + words + "."
-		a.meta[recovered] = true
-	default:
-		a.text = "Created the deal " + words + "."
-	}
-	a.confirm(compareEcho(sent, deal))
-	return a
-}
-
-// dealInWords names a deal as people recognise it: what of number, title, value, stage and owner
-// the answer has.
-func dealInWords(deal object, id string) string {
-	var facts []string
-	for _, part := range []struct{ name, before string }{
-		{"number", "number "}, {"title", ""}, {"price", "value "}, {"status", ""}, {"stage", "stage "}, {"ownerName", "owner "},
-	} {
-		if v, ok := deal.get(part.name); ok && string(v) != "null" {
-			facts = append(facts, part.before+brief(v))
-		}
-	}
-	if len(facts) == 0 {
-		return id
-	}
-	return fmt.Sprintf("%s (%s)", id, strings.Join(facts, ", "))
 }

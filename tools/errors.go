@@ -299,7 +299,28 @@ func noRecord(err error) error {
 }
 
 // rivalUnclear stops a first send while one that looks the same is unsettled.
-func rivalUnclear() error {
-	return &failure{outcome: lookAlike, text: "nothing was sent, because an earlier call for one that looks the same has not come to an end, and may have made it. " +
-		"Repeat that call with its own arguments first, or call again with allowDuplicate: true if the user wants another one."}
+func (m *making) rivalUnclear() error {
+	return &failure{outcome: lookAlike, text: fmt.Sprintf("nothing was sent, because an earlier call for a %s that looks the same has not come to an end, and may have made it. "+
+		"Repeat that call with its own arguments first, or call again with allowDuplicate: true if the user wants another one.", m.name)}
+}
+
+// meantElse stops a first send of words that meant something else in an earlier call, which is unsettled.
+func (m *making) meantElse(earlier *journal.Record) error {
+	return &failure{outcome: unsettled, text: fmt.Sprintf("nothing was sent. An earlier call with the same words was sent, has no outcome yet, and may have made a %s (%s); since then a name in them has come to mean something else. "+
+		"Look for that one in Heffl. If it is not there, or the user wants another, call again with IDs in place of names.", m.name, brief(json.RawMessage(earlier.About)))}
+}
+
+// nearlyMade says of what was found that it may be what an earlier send made.
+func (m *making) nearlyMade(f *found) error {
+	row := parse(f.object)
+	otherwise := "call again with allowDuplicate: true."
+	if m.insisted() {
+		otherwise = "no more can be found out; a call that says something else, with allowDuplicate: true, makes one more."
+	}
+	return &failure{
+		outcome: lookAlike,
+		meta:    map[string]any{"lookAlike": row.JSON()},
+		text: fmt.Sprintf("this was sent and got no answer. The %s %s is there, but may be another: %s. If it is the one, you are done: use it. If it is another one, %s",
+			m.name, m.told(row), strings.Join(f.doubts, "; "), otherwise),
+	}
 }

@@ -150,12 +150,12 @@ func TestFindClientsPages(t *testing.T) {
 func TestFindClientsFindsNone(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		`{"query":"Nortwind","type":"company"}`: `No company was found for "Nortwind". Nearest: Northwind (clt_northwind, company, hello@northwind.example, +442071230000, https://northwind.example, COM001). To find more, give an e-mail, domain or phone number, or leave type out.`,
-		`{"query":"Quux Industries"}`:           `No contact or company was found for "Quux Industries". To find more, give an e-mail, domain or phone number, or fewer words.`,
-		`{"query":"Qx","type":"contact"}`:       `No contact was found for "Qx". To find more, give an e-mail, domain or phone number, or leave type out.`,
-		`{"query":"clt_nobody"}`:                `No contact or company was found for "clt_nobody". To find more, give an e-mail, domain or phone number.`,
+		`{"query":"Nortwind","type":"company"}`: `No company was found for "Nortwind". Nearest: Northwind (clt_northwind, company, hello@northwind.example, +442071230000, https://northwind.example, COM001). To find more, give an e-mail, domain or phone number, or leave type out. create_client makes a new one.`,
+		`{"query":"Quux Industries"}`:           `No contact or company was found for "Quux Industries". To find more, give an e-mail, domain or phone number, or fewer words. create_client makes a new one.`,
+		`{"query":"Qx","type":"contact"}`:       `No contact was found for "Qx". To find more, give an e-mail, domain or phone number, or leave type out. create_client makes a new one.`,
+		`{"query":"clt_nobody"}`:                `No contact or company was found for "clt_nobody". To find more, give an e-mail, domain or phone number. create_client makes a new one.`,
 		`{"query":"dl_acme_renewal"}`:           `There is no contact or company "dl_acme_renewal": that is the ID of a deal.`,
-		`{"query":"` + testKey + `"}`:           `No contact or company was found for "•••". To find more, give an e-mail, domain or phone number.`,
+		`{"query":"` + testKey + `"}`:           `No contact or company was found for "•••". To find more, give an e-mail, domain or phone number. create_client makes a new one.`,
 	} {
 		r := callTool(t, connect(t, newSandbox(t)), "find_clients", args)
 		got := structuredOf[FindClientsResult](t, r)

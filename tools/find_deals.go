@@ -112,7 +112,7 @@ func (c *call) oneDeal(ctx context.Context, id string) (*answer, error) {
 			row = append(row, m)
 		}
 	}
-	a.text = "Found the deal " + dealInWords(deal, id) + "."
+	a.text = "Found the deal " + aDeal.inWords(deal, id) + "."
 	a.structured = object{{"deals", array([]object{row})}}.JSON()
 	return a, nil
 }

@@ -22,23 +22,30 @@ import (
 
 // A write is something that is to be done exactly once.
 type write struct {
-	body  json.RawMessage // what is sent: the fingerprint is of this
-	match []string        // what the outcome is recognised by, as loosely as it ever is
-	about any             // what the journal's listing shows
+	lookout          // finds what earlier sends of this made; its body is what is sent: the fingerprint is of this
+	match   []string // what the outcome is recognised by, as loosely as it ever is
+	about   about
 
-	// before is what must hold before a first send: nobody has made what looks the same.
+	// before is what must hold before a first send: nobody has made what looks the same. Nil: what
+	// looks the same is no reason not to send.
 	before func(context.Context) error
-	send   func(context.Context) (*heffl.Response, error)
-	// look finds what earlier sends of this made, if anything, not older than since by Heffl's
-	// clock; owned reports which of the IDs belong to other intents.
-	look func(ctx context.Context, since time.Time, owned func([]string) (map[string]string, error)) (*found, error)
+	send   func(context.Context, json.RawMessage) (*heffl.Response, error)
+}
+
+// about is what the journal's listing shows of an intent.
+type about struct {
+	What       string `json:"what"` // "deal", "contact", "company" or "task"
+	Title      string `json:"title"`
+	ClientID   string `json:"clientId,omitempty"`
+	PipelineID string `json:"pipelineId,omitempty"`
+	Another    bool   `json:"another,omitempty"` // the user wanted one more from the beginning
 }
 
 // found is one object of Heffl's.
 type found struct {
 	id     string
 	object json.RawMessage
-	near   error // not nil: it may be what was made, but differs from what was sent; what to say of it
+	doubts []string // why it may not be what was made, though it is like it; none: it is
 }
 
 // How an outcome came about: the journal keeps it, and _meta says it.
@@ -47,6 +54,19 @@ const (
 	replayed  = "replayed"  // the same arguments were seen before, and nothing was sent
 	recovered = "recovered" // an earlier send had worked, and nothing more was sent
 )
+
+// add makes one thing exactly once, and says what became of it.
+func (c *call) add(ctx context.Context, w write) (*answer, error) {
+	made, how, err := c.once(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	sent := w.body
+	if c.prior != nil {
+		sent = nil // words, which no answer repeats
+	}
+	return w.answer(sent, made, how), nil
+}
 
 // once does a write exactly once, over whatever breaks: the table "What happens" of docs/exactly-once.md,
 // row by row. It returns what was made and how.
@@ -114,10 +134,11 @@ func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 }
 
 func (c *call) intent(w write) journal.Intent {
-	about, _ := json.Marshal(w.about)
+	w.about.What, w.about.Another = w.name, c.another
+	about, _ := json.Marshal(w.about) // strings marshal
 	return journal.Intent{
 		Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(),
-		Fingerprint: fingerprint(w.body), Args: fingerprint(c.given.JSON()), Match: hash(w.match...),
+		Fingerprint: fingerprint(w.body.JSON()), Args: fingerprint(c.given.JSON()), Match: hash(w.match...),
 	}
 }
 
@@ -128,7 +149,7 @@ func (c *call) lease() time.Duration { return c.Timeout + time.Second }
 func (c *call) claim(ctx context.Context, in journal.Intent) (*journal.Claim, error) {
 	if c.Journal == nil {
 		now := time.Now()
-		return &journal.Claim{Verdict: journal.Fresh, Record: journal.Record{Created: now, SentAt: now}}, nil
+		return &journal.Claim{Verdict: journal.Fresh, Record: journal.Record{Created: now, SentAt: now, About: in.About}}, nil
 	}
 	claim, err := c.Journal.Claim(ctx, in)
 	if err != nil {
@@ -185,7 +206,11 @@ const (
 // make carries out an intent that is this call's.
 func (m *making) make(ctx context.Context) (*found, string, error) {
 	if m.claim.Verdict == journal.Fresh {
-		if err := m.clear(ctx); err != nil {
+		err := m.astray(ctx)
+		if err == nil {
+			err = m.clear(ctx)
+		}
+		if err != nil {
 			m.close(ctx, m.claim.Refused, []byte(err.Error()))
 			return nil, "", err
 		}
@@ -204,11 +229,28 @@ func (m *making) make(ctx context.Context) (*found, string, error) {
 	}
 }
 
+// astray stops a first send where the same words were sent before, meant something else then, and have
+// no outcome yet: it may be there.
+func (m *making) astray(ctx context.Context) error {
+	if m.Journal == nil || m.another {
+		return nil
+	}
+	rec := &m.claim.Record
+	strays, err := m.Journal.Strays(ctx, rec.Tenant, rec.Action, rec.Args, rec.Fingerprint)
+	if err != nil {
+		return cmp.Or(ctx.Err(), noRecord(err))
+	}
+	if len(strays) > 0 {
+		return m.meantElse(&strays[0])
+	}
+	return nil
+}
+
 // clear holds a first send back until the other calls for what looks the same have come to an end,
 // and asks whether what looks the same is there. Of two calls that meet, the later one gives up its
 // claim until the earlier one is through, and then begins again: ErrLost.
 func (m *making) clear(ctx context.Context) error {
-	if m.another {
+	if m.another || m.before == nil {
 		return nil
 	}
 	rivals, err := m.rivals(ctx)
@@ -222,7 +264,7 @@ func (m *making) clear(ctx context.Context) error {
 			m.close(ctx, m.claim.Refused, []byte("stood back for another call"))
 		}
 		if _, err := m.Journal.Wait(ctx, rivals[i].ID); err != nil {
-			return rivalUnclear()
+			return m.rivalUnclear()
 		}
 		if later {
 			return journal.ErrLost
@@ -235,7 +277,7 @@ func (m *making) clear(ctx context.Context) error {
 		return err
 	}
 	if len(rivals) > 0 {
-		return rivalUnclear()
+		return m.rivalUnclear()
 	}
 	return nil
 }
@@ -353,7 +395,7 @@ func (m *making) guarded(ctx context.Context) (r *heffl.Response, err error) {
 			err = errors.New("failed inside heffl-mcp")
 		}
 	}()
-	return m.send(ctx)
+	return m.send(ctx, m.write.body.JSON())
 }
 
 // record keeps how a send has ended. It returns the outcome, or the error of a refusal, or neither
@@ -440,27 +482,30 @@ func (m *making) settle(ctx context.Context) (*found, error) {
 		if errors.Is(err, journal.ErrLost) {
 			return nil, err
 		}
-		if made != nil && made.near == nil {
+		if made != nil && len(made.doubts) == 0 {
 			return made, nil
 		}
 		trouble = err
 		ripe := m.ripe()
 		switch {
 		case err != nil || began.Before(ripe):
-		case made != nil && !m.another:
+		case made != nil && (!m.another || m.insisted()):
 			m.release(ctx)
-			return nil, made.near
+			return nil, m.nearlyMade(made)
 		case m.tries < maxSends && (made != nil || m.claim.Record.Ending != journal.Made):
 			return nil, nil
 		}
-		if until := time.Until(ripe); until > 0 {
-			pause = min(pause, until)
+		wait := pause
+		if began.Before(ripe) { // the look from then on decides, so it is not put off
+			wait = max(0, min(pause, time.Until(ripe)))
 		}
-		if !within(ctx, pause) {
+		if !within(ctx, wait) {
 			break
 		}
-		m.tell(pause)
-		if sleep(ctx, pause) != nil {
+		if wait > 0 {
+			m.tell(wait)
+		}
+		if sleep(ctx, wait) != nil {
 			break
 		}
 		if m.Journal == nil {
@@ -475,6 +520,14 @@ func (m *making) settle(ctx context.Context) (*found, error) {
 	}
 	m.release(ctx)
 	return nil, m.unsettled(cmp.Or(trouble, ctx.Err()))
+}
+
+// insisted reports whether the user wanted another one before anything was sent. That says nothing
+// yet of what a look finds.
+func (m *making) insisted() bool {
+	var begun about
+	_ = json.Unmarshal(m.claim.Record.About, &begun) // without it, as if nobody had
+	return begun.Another
 }
 
 // ripe is when a look that finds nothing means that nothing was made, and will be; or, of what was
@@ -493,8 +546,8 @@ func (m *making) ripe() time.Time {
 // lookOnce looks for what this intent has made and, where it is there, keeps it.
 func (m *making) lookOnce(ctx context.Context) (*found, error) {
 	rec := &m.claim.Record
-	made, err := m.look(ctx, rec.Created, func(ids []string) (map[string]string, error) { return m.owned(ctx, ids) })
-	if err != nil || made == nil || made.near != nil {
+	made, err := m.find(ctx, rec.Created, func(ids []string) (map[string]string, error) { return m.owned(ctx, ids) })
+	if err != nil || made == nil || len(made.doubts) > 0 {
 		return made, err
 	}
 	if contested, err := m.contested(ctx); contested || err != nil {
@@ -548,7 +601,7 @@ func (m *making) stand(ctx context.Context) (*found, error) {
 		switch made, err := m.lookOnce(ctx); {
 		case errors.Is(err, journal.ErrLost):
 			return nil, nil
-		case made != nil && made.near == nil:
+		case made != nil && len(made.doubts) == 0:
 			return made, nil
 		}
 	}

@@ -62,6 +62,7 @@ type weather struct {
 // A want is what a caller wants done once, and what became of it.
 type want struct {
 	name string
+	tool string
 	args string // without allowDuplicate
 
 	mu       sync.Mutex
@@ -388,7 +389,7 @@ func (c *caller) call(rng *mathrand.Rand, id string) (bool, time.Duration) {
 		c.want.mu.Unlock()
 	}
 	var req mcp.CallToolRequest
-	req.Params.Name, req.Params.Arguments = "create_deal", json.RawMessage(args)
+	req.Params.Name, req.Params.Arguments = c.tool, json.RawMessage(args)
 	began := time.Now()
 	r, err := p.client.CallTool(ctx, req)
 	if took := time.Since(began); took > 25*time.Second+journalSlack {
@@ -486,31 +487,38 @@ func (c *caller) check(id string, a *asked, r *mcp.CallToolResult) bool {
 }
 
 func (w *world) want(name, args string) *want {
-	x := &want{name: name, args: args, told: map[string]bool{}, created: map[string]int{}}
+	x := &want{name: name, tool: "create_deal", args: args, told: map[string]bool{}, created: map[string]int{}}
 	w.wants = append(w.wants, x)
 	return x
 }
 
 // close compares what there is with what was wanted and told.
 func (w *world) close(before int) {
-	deals, titled := map[string]object{}, map[string][]string{}
-	for _, raw := range w.sb.Deals()[before:] {
-		deal := parse(raw)
-		id, _ := deal.str("id")
-		title, _ := deal.str("title")
-		deals[id] = deal
-		titled[title] = append(titled[title], id)
+	w.closeWith(w.sb.Deals()[before:])
+}
+
+// closeWith compares what was made with what was wanted and told.
+func (w *world) closeWith(rows []json.RawMessage) {
+	made, named := map[string]object{}, map[string][]string{}
+	nameOf := func(o object) string {
+		title, _ := o.str("title")
+		return title + clientName(o)
+	}
+	for _, raw := range rows {
+		row := parse(raw)
+		id, _ := row.str("id")
+		made[id] = row
+		named[nameOf(row)] = append(named[nameOf(row)], id)
 	}
 	owner := map[string]string{}
 	for _, x := range w.wants {
-		args := parse([]byte(x.args))
-		title, _ := args.str("title")
-		mine := slices.DeleteFunc(slices.Clone(titled[title]), func(id string) bool {
-			unconfirmed, differing := compareEcho(args, deals[id])
+		sent := taskBody(parse([]byte(x.args)).without("type"))
+		mine := slices.DeleteFunc(slices.Clone(named[nameOf(sent)]), func(id string) bool {
+			unconfirmed, differing := compareEcho(sent, made[id])
 			return len(unconfirmed)+len(differing) > 0
 		})
 		if least, most := min(1+x.anothers, 1), 1+x.anothers; len(mine) < least || len(mine) > most || x.anothers == 0 && len(mine) != 1 {
-			w.tb.Errorf("%s: %d deals %v, want %d to %d", x.name, len(mine), mine, least, most)
+			w.tb.Errorf("%s: %d made %v, want %d to %d", x.name, len(mine), mine, least, most)
 		}
 		for id := range x.told {
 			if other, ok := owner[id]; ok {
@@ -518,11 +526,11 @@ func (w *world) close(before int) {
 			}
 			owner[id] = x.name
 			if !slices.Contains(mine, id) {
-				w.tb.Errorf("%s was told of %s, which is %s, want %s", x.name, id, deals[id].JSON(), x.args)
+				w.tb.Errorf("%s was told of %s, which is %s, want %s", x.name, id, made[id].JSON(), x.args)
 			}
 		}
 		if n := len(mine) - len(x.told); n > x.lost {
-			w.tb.Errorf("%s: of the deals %v only %v were told of, and only %d calls were not heard", x.name, mine, slices.Sorted(maps.Keys(x.told)), x.lost)
+			w.tb.Errorf("%s: of %v only %v were told of, and only %d calls were not heard", x.name, mine, slices.Sorted(maps.Keys(x.told)), x.lost)
 		}
 	}
 	if !w.tb.Failed() {

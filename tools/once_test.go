@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,9 +31,12 @@ type stage struct {
 	sb     *sandbox.Sandbox
 	deps   Deps
 	client *mcpclient.Client
-	before int // deals
+	tool   string
+	list   string // of what the tool makes
+	before int    // rows of it
 
 	mu         sync.Mutex
+	undated    bool     // rows and answers do not say when anything was made
 	posts      []string // the fault of each POST, one after the other; then none
 	reads      string   // the fault of each GET
 	refuses    bool     // connections
@@ -44,10 +48,15 @@ func newStage(tb testing.TB, posts ...string) *stage {
 }
 
 func newStageWith(tb testing.TB, d Deps, posts ...string) *stage {
-	s := &stage{tb: tb, posts: posts}
+	return newStageOf(tb, "create_deal", "/deals", d, posts...)
+}
+
+// newStageOf is one for the calls of a tool, whose work is in a list.
+func newStageOf(tb testing.TB, tool, list string, d Deps, posts ...string) *stage {
+	s := &stage{tb: tb, tool: tool, list: list, posts: posts}
 	s.sb = sandbox.New(sandbox.Options{RateLimit: -1, Fault: s.fault})
 	tb.Cleanup(func() { s.sb.Close() })
-	s.before = len(s.sb.Deals())
+	s.before = len(rowsOf(tb, s.sb, list))
 	d.Heffl = &heffl.Client{BaseURL: sandbox.BaseURL, Key: testKey, HTTP: &http.Client{Transport: s}, Budget: new(heffl.Budget)}
 	d.Tenant, d.Followers = "t", new(sync.WaitGroup)
 	s.deps, s.client = d, connectTo(tb, d)
@@ -85,7 +94,37 @@ func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 		io.Copy(io.Discard, r.Body)
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(odd))}, nil
 	}
-	return s.sb.HTTPClient().Transport.RoundTrip(r)
+	resp, err := s.sb.HTTPClient().Transport.RoundTrip(r)
+	if err == nil && s.undated {
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.ReplaceAll(body, []byte("createdAt"), []byte("madeOn"))), failing{err}))
+		resp.ContentLength = -1
+	}
+	return resp, err
+}
+
+// rowsOf is all that a list holds and shows.
+func rowsOf(tb testing.TB, sb *sandbox.Sandbox, list string) (rows []json.RawMessage) {
+	tb.Helper()
+	if list == "/deals" {
+		return sb.Deals() // what is hidden, too
+	}
+	c := &heffl.Client{BaseURL: sandbox.BaseURL, Key: "other", HTTP: sb.HTTPClient()}
+	for q := (heffl.ListQuery{PageSize: 100}); ; {
+		page, err := map[string]func(context.Context, heffl.ListQuery) (*heffl.Page, error){
+			"/tasks":     c.ListTasks,
+			"/contacts":  pageOf(c.ListContacts),
+			"/companies": pageOf(c.ListCompanies),
+		}[list](tb.Context(), q)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		rows = append(rows, page.Items...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return rows
+		}
+	}
 }
 
 func (s *stage) set(f func()) {
@@ -97,7 +136,7 @@ func (s *stage) set(f func()) {
 // told is what a call was answered.
 type told struct {
 	outcome string
-	id      string // of the deal
+	id      string // of what was made
 	text    string
 	took    time.Duration
 	notes   map[string]any
@@ -113,7 +152,7 @@ func (s *stage) call(args string) told { return s.callWith(s.tb.Context(), args)
 func (s *stage) callWith(ctx context.Context, args string) told {
 	s.tb.Helper()
 	var req mcp.CallToolRequest
-	req.Params.Name, req.Params.Arguments = "create_deal", json.RawMessage(args)
+	req.Params.Name, req.Params.Arguments = s.tool, json.RawMessage(args)
 	began := time.Now()
 	r, err := s.client.CallTool(ctx, req)
 	if err != nil {
@@ -123,10 +162,10 @@ func (s *stage) callWith(ctx context.Context, args string) told {
 	got.outcome, _ = got.notes["heffl-mcp/outcome"].(string)
 	got.id, _ = parse(r.RawStructuredContent).str("id")
 	if got.took > 25*time.Second {
-		s.tb.Errorf("create_deal took %v, want at most 25s", got.took)
+		s.tb.Errorf("%s took %v, want at most 25s", s.tool, got.took)
 	}
 	if (got.id == "") != r.IsError {
-		s.tb.Errorf("create_deal: deal %q, error %t: %s", got.id, r.IsError, got.text)
+		s.tb.Errorf("%s: made %q, error %t: %s", s.tool, got.id, r.IsError, got.text)
 	}
 	return got
 }
@@ -141,7 +180,7 @@ func (s *stage) sent() (n int) {
 	return n
 }
 
-func (s *stage) made() int { return len(s.sb.Deals()) - s.before }
+func (s *stage) made() int { return len(rowsOf(s.tb, s.sb, s.list)) - s.before }
 
 // patch changes the newest deal behind our back.
 func (s *stage) patch(body string) {
@@ -311,11 +350,11 @@ func in(t *testing.T, name string, f func(t *testing.T)) {
 func (s *stage) is(got told, outcome string, says ...string) {
 	s.tb.Helper()
 	if got.outcome != outcome {
-		s.tb.Errorf("create_deal is %s, want %s: %s", got.outcome, outcome, got.text)
+		s.tb.Errorf("%s is %s, want %s: %s", s.tool, got.outcome, outcome, got.text)
 	}
 	for _, part := range says {
 		if !strings.Contains(got.text, part) {
-			s.tb.Errorf("create_deal = %q, want it to say %q", got.text, part)
+			s.tb.Errorf("%s = %q, want it to say %q", s.tool, got.text, part)
 		}
 	}
 }
@@ -323,7 +362,7 @@ func (s *stage) is(got told, outcome string, says ...string) {
 func (s *stage) count(sent, made int) {
 	s.tb.Helper()
 	if s.sent() != sent || s.made() != made {
-		s.tb.Errorf("%d POSTs and %d deals, want %d and %d", s.sent(), s.made(), sent, made)
+		s.tb.Errorf("%s: %d POSTs and %d made, want %d and %d", s.tool, s.sent(), s.made(), sent, made)
 	}
 }
 

@@ -43,8 +43,7 @@ func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error
 		a.text += " Whether a deal that looks the same is there could not be looked up: " + explain(err).text
 	case like != nil:
 		result = append(result, member{"lookAlike", like.JSON()})
-		id, _ := like.str("id")
-		a.text = fmt.Sprintf("Nothing was sent. A deal that looks the same is there: %s. create_deal would stop at it, unless allowDuplicate is true; then it would send this body.", facts(like, id))
+		a.text = fmt.Sprintf("Nothing was sent. A deal that looks the same is there: %s. create_deal would stop at it, unless allowDuplicate is true; then it would send this body.", aDeal.told(like))
 	}
 	a.structured = result.JSON()
 	return a, nil

@@ -35,9 +35,11 @@ var all = []declaration{
 	createDeal,
 	previewDeal,
 	findClients,
+	createClient,
 	findDeals,
 	updateDeal,
 	describeWorkspace,
+	createTask,
 }
 
 // Deps is what tools work with. Durations that are zero mean their defaults.
@@ -54,13 +56,13 @@ type Deps struct {
 	Tenant string
 	// Timeout is how long one request to Heffl may take, as its client has it; 20 s.
 	Timeout time.Duration
-	// Settle is how long a finished request may take to show in GET /deals; 5 s.
+	// Settle is how long what a finished request has made may take to show in the lists; 5 s.
 	Settle time.Duration
 	// Horizon is how long a request that was given up without an answer may still take effect; 20 s.
 	Horizon time.Duration
 	// Zone is where a day without a time begins at midnight; nil means UTC.
 	Zone *time.Location
-	// SkipDuplicateCheck lets a first send leave without a look for a deal that looks the same.
+	// SkipDuplicateCheck lets a first send leave without a look for what looks the same.
 	SkipDuplicateCheck bool
 	// Workspace is what the client's key can see; nil means a new one of its own.
 	Workspace *workspace.Workspace
@@ -198,8 +200,10 @@ type tool[A, R any] struct {
 	About  string // for models: when to use it and where its inputs come from; paid for on every request
 	Effect Effect
 	Entity string // whose custom fields the arguments may hold: "deals", "contacts" ...; empty: none
-	Knows  bool   // its advertisement names what the workspace has
-	Bare   bool   // its arguments are described elsewhere, which its About says
+	// EntityOf, if any, is Entity where it depends on the arguments.
+	EntityOf func(args object) string
+	Knows    bool // its advertisement names what the workspace has
+	Bare     bool // its arguments are described elsewhere, which its About says
 	// Complete, if any, adds to arguments whose words are understood what follows from them, or
 	// finds what else is wrong with them.
 	Complete func(context.Context, *reading) error
@@ -208,6 +212,13 @@ type tool[A, R any] struct {
 
 func (t tool[A, R]) name() string   { return t.Name }
 func (t tool[A, R]) effect() Effect { return t.Effect }
+
+func (t tool[A, R]) entity(args object) string {
+	if t.EntityOf != nil {
+		return t.EntityOf(args)
+	}
+	return t.Entity
+}
 
 // A declaration is a tool[A, R] of any A and R.
 type declaration interface {
@@ -317,7 +328,7 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 		c.prior = c.seen(ctx)
 	}
 	if c.prior == nil {
-		r := reading{call: c, properties: in.Properties(), names: names, entity: t.Entity, faults: faults}
+		r := reading{call: c, properties: in.Properties(), names: names, entity: t.entity(parse(c.raw)), faults: faults}
 		if err := r.understand(ctx, in, t.Complete); err != nil {
 			return nil, err
 		}

@@ -165,7 +165,7 @@ func changeAnswer(before, sent, deal object, how string) *answer {
 		a.meta[recovered] = true
 	}
 	unconfirmed, differing := compareEcho(sent, deal)
-	words := dealInWords(deal, id)
+	words := aDeal.inWords(deal, id)
 	switch made := changes(before, sent, deal); {
 	case len(made) > 0:
 		a.text += "Changed the deal " + words + ": " + strings.Join(made, ", ") + "."

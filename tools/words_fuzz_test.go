@@ -18,19 +18,19 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A thing is what the sandbox's data says of one thing that can be named.
-type thing struct {
+// A known is what the sandbox's data says of one known that can be named.
+type known struct {
 	id     string
 	called []string // everything it can be known by, but for its ID
 	usable bool
 }
 
-// A naming spot is a property that names things, with all there is to name.
+// A naming spot is a property that names knowns, with all there is to name.
 type spot struct {
 	path   string
 	prefix string
 	args   string // with %s for the words, quoted
-	of     []thing
+	of     []known
 }
 
 // spots are read from the sandbox's own data, without a line of what is tested.
@@ -46,10 +46,10 @@ func spots(tb testing.TB) []spot {
 	if err := json.Unmarshal(raw, &data); err != nil {
 		tb.Fatal(err)
 	}
-	things := func(rows []map[string]any) []thing {
-		var all []thing
+	knowns := func(rows []map[string]any) []known {
+		var all []known
 		for _, row := range rows {
-			t := thing{usable: row["isActive"] != false && (row["type"] == nil || row["type"] != "leads")}
+			t := known{usable: row["isActive"] != false && (row["type"] == nil || row["type"] != "leads")}
 			t.id, _ = row["id"].(string)
 			first, _ := row["firstName"].(string)
 			last, _ := row["lastName"].(string)
@@ -69,30 +69,30 @@ func spots(tb testing.TB) []spot {
 	for _, stage := range data.Reference["pipelines"][0]["stages"].([]any) {
 		stages = append(stages, stage.(map[string]any))
 	}
-	clients := slices.Concat(things(data.Records["companies"]), things(data.Records["contacts"]))
+	clients := slices.Concat(knowns(data.Records["companies"]), knowns(data.Records["contacts"]))
 	with := func(more string) string { return "{" + minimal + "," + more + "}" }
 	return []spot{
 		{"clientId", "clt_", `{"title":"Rollout","pipelineId":"dpl_sales","clientId":%s}`, clients},
-		{"pipelineId", "dpl_", `{"title":"Rollout","clientId":"clt_northwind","pipelineId":%s}`, things(data.Reference["pipelines"])},
-		{"stageId", "dps_", with(`"stageId":%s`), things(stages)},
-		{"leadId", "ld_", with(`"leadId":%s`), things(data.Reference["leads"])},
-		{"sourceId", "src_", with(`"sourceId":%s`), things(data.Reference["sources"])},
-		{"ownerUserId", "usr_", with(`"ownerUserId":%s`), things(data.Reference["users"])},
-		{"assignees[0]", "usr_", with(`"assignees":[%s]`), things(data.Reference["users"])},
-		{"contacts[0]", "clt_", with(`"contacts":[%s]`), things(data.Records["contacts"])},
-		{"tags[0]", "tag_", with(`"tags":[%s]`), things(data.Reference["tags"])},
-		{"products[0].productId", "prd_", with(`"products":[{"quantity":1,"productId":%s}]`), things(data.Reference["products"])},
+		{"pipelineId", "dpl_", `{"title":"Rollout","clientId":"clt_northwind","pipelineId":%s}`, knowns(data.Reference["pipelines"])},
+		{"stageId", "dps_", with(`"stageId":%s`), knowns(stages)},
+		{"leadId", "ld_", with(`"leadId":%s`), knowns(data.Reference["leads"])},
+		{"sourceId", "src_", with(`"sourceId":%s`), knowns(data.Reference["sources"])},
+		{"ownerUserId", "usr_", with(`"ownerUserId":%s`), knowns(data.Reference["users"])},
+		{"assignees[0]", "usr_", with(`"assignees":[%s]`), knowns(data.Reference["users"])},
+		{"contacts[0]", "clt_", with(`"contacts":[%s]`), knowns(data.Records["contacts"])},
+		{"tags[0]", "tag_", with(`"tags":[%s]`), knowns(data.Reference["tags"])},
+		{"products[0].productId", "prd_", with(`"products":[{"quantity":1,"productId":%s}]`), knowns(data.Reference["products"])},
 	}
 }
 
-// FuzzNames holds that words are sent as the ID of the one thing that they name, or not at all. What
+// FuzzNames holds that words are sent as the ID of the one known that they name, or not at all. What
 // is certain is told by a much simpler rule: the letter itself, and having no three letters in common.
 func FuzzNames(f *testing.F) {
 	spots := spots(f)
 	for i, p := range spots {
-		for _, thing := range p.of {
-			f.Add(uint8(i), thing.id)
-			for _, name := range thing.called {
+		for _, known := range p.of {
+			f.Add(uint8(i), known.id)
+			for _, name := range known.called {
 				f.Add(uint8(i), name)
 				f.Add(uint8(i), strings.ToUpper(name)+" ")
 				if len(name) > 3 {
@@ -119,18 +119,18 @@ func FuzzNames(f *testing.F) {
 				sent = text(jsontext.Value(m.value))
 			}
 		}
-		named := slices.DeleteFunc(slices.Clone(p.of), func(o thing) bool { return !o.usable || !slices.Contains(o.called, words) })
+		named := slices.DeleteFunc(slices.Clone(p.of), func(o known) bool { return !o.usable || !slices.Contains(o.called, words) })
 		switch {
 		case body == nil && len(named) == 1 && words != "" && !overlapsOther(p.of, named[0], words):
 			t.Errorf("create_deal(%s) was refused, and %s has just that name: %s", args, named[0].id, textOf(r))
 		case body == nil:
 		case words == "" && sent == "": // as not given
 		case len(named) > 1:
-			t.Errorf("create_deal(%s): Heffl received %s, and %d things have that name", args, body, len(named))
+			t.Errorf("create_deal(%s): Heffl received %s, and %d knowns have that name", args, body, len(named))
 		case !strings.HasPrefix(sent, p.prefix):
 			t.Errorf("create_deal(%s): Heffl received %s, with no ID", args, body)
 		case bare(sent) == bare(words): // an ID is taken at its word
-		case !slices.ContainsFunc(p.of, func(o thing) bool {
+		case !slices.ContainsFunc(p.of, func(o known) bool {
 			return o.usable && o.id == sent && slices.ContainsFunc(o.called, func(name string) bool { return overlap(name, words) })
 		}):
 			t.Errorf("create_deal(%s): Heffl received %s, and nothing of the kind is called so", args, body)
@@ -141,8 +141,8 @@ func FuzzNames(f *testing.F) {
 }
 
 // overlapsOther reports whether something else may be meant by the same words.
-func overlapsOther(all []thing, but thing, words string) bool {
-	return slices.ContainsFunc(all, func(o thing) bool {
+func overlapsOther(all []known, but known, words string) bool {
+	return slices.ContainsFunc(all, func(o known) bool {
 		return o.id != but.id && slices.ContainsFunc(o.called, func(name string) bool { return bare(name) == bare(words) })
 	})
 }

@@ -317,3 +317,21 @@ func TestEndlessLists(t *testing.T) {
 		}
 	}
 }
+
+// TestNameMeansAnother repeats a call that got no answer after its words have come to mean another
+// client: that makes no second deal.
+func TestNameMeansAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, "after:drop;hide=1h")
+		const deal = `{"title":"Rollout","clientId":"Acme","pipelineId":"Sales"}`
+		s.is(s.call(deal), unsettled)
+		s.direct(http.MethodPatch, "/companies/clt_acme", `{"name":"Acme of old"}`)
+		s.direct(http.MethodPatch, "/companies/clt_globex", `{"name":"Acme"}`)
+		time.Sleep(time.Minute) // what was read of clients answers for so long
+		s.is(s.call(deal), unsettled, "nothing was sent", "has come to mean something else", `"clientId":"clt_acme"`)
+		s.count(1, 1)
+		s.is(s.call(`{"title":"Rollout","clientId":"clt_globex","pipelineId":"Sales"}`), created) // as the refusal says
+		s.count(2, 2)
+	})
+}

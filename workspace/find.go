@@ -96,7 +96,7 @@ func (f *finding) named(ctx context.Context) ([]hit, error) {
 		slices.SortStableFunc(all, hit.compare)
 		return all, nil
 	}
-	lists, err := f.keptRows(ctx, f.ttl)
+	lists, err := f.keptRows(ctx, missAge) // who asks wants to know of the newest
 	return namedOf(f.q.rank(lists)), err
 }
 
