@@ -70,12 +70,16 @@ type Deps struct {
 	ReadOnly bool
 	// Tools are the toolsets and tools that are served; none means the toolset "deals".
 	Tools []string
+	// Caller says who a call is from; nil: all calls are the server's own. A caller's key stands in for
+	// that of Heffl, with a client, a workspace, a rate limit and a Tenant of its own.
+	Caller func(context.Context) Caller
 	// Followers counts the requests that have outlived their calls. Who ends the program waits for
 	// them, and then closes the journal; each is bounded by Timeout. Nil means one of its own.
 	Followers *sync.WaitGroup
 
 	served       map[string]bool // the tools, by name
 	fieldSchemas *fieldSchemas
+	callers      *callers
 }
 
 // Tenant is the name under which the journal keeps what is done with a key at a base URL: a hash
@@ -100,6 +104,7 @@ func NewServer(d Deps) (*Server, error) {
 		d.Workspace = workspace.New(d.Heffl, workspace.Options{})
 	}
 	d.fieldSchemas = new(fieldSchemas)
+	d.callers = newCallers(&d)
 	chosen, err := choose(d.Tools, d.ReadOnly)
 	if err != nil {
 		return nil, err
@@ -111,6 +116,7 @@ func NewServer(d Deps) (*Server, error) {
 	s := &Server{workspace: d.Workspace, MCPServer: server.NewMCPServer("heffl-mcp", d.Version,
 		server.WithTitle("Heffl CRM"),
 		server.WithToolCapabilities(true),
+		server.WithToolFilter(d.permitted),
 	)}
 	for _, t := range chosen {
 		built, as, err := t.build(&d, s.refresh)
@@ -280,21 +286,22 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 
 	handle := func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
 		start, outcome := time.Now(), broken
+		who := d.caller(ctx)
 		defer func() {
 			if p := recover(); p != nil {
 				d.Log.ErrorContext(ctx, "tool panicked", "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				result = failed(t.Name, crashed(d.Journal != nil))
 			}
 			after()
-			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "outcome", outcome, "took", time.Since(start))
+			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "outcome", outcome, "caller", who.Name, "took", time.Since(start))
 		}()
 		ctx, cancel := context.WithTimeout(ctx, d.Deadline)
 		defer cancel()
-		c := &call{Deps: d, tool: t.Name, raw: arguments(req), tell: progress(ctx, req)}
+		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: progress(ctx, req)}
 		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in, names)
 		if err != nil {
 			f := explain(err)
-			f.text = d.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
+			f.text = c.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
 			outcome = f.outcome
 			if f.cause != nil {
 				d.Log.DebugContext(ctx, "tool failed", "tool", t.Name, "outcome", outcome, "error", f.cause)
