@@ -36,7 +36,7 @@ func BenchmarkCreateDeal(b *testing.B) {
 		}
 		for _, inFlight := range []int{1, 16} {
 			b.Run(fmt.Sprintf("%s/%d", name, inFlight), func(b *testing.B) {
-				d := Deps{Heffl: client(srv), Tenant: rand(b), SkipDuplicateCheck: true}
+				d := Deps{Heffl: client(srv), Tenant: freshTenant(b), SkipDuplicateCheck: true}
 				if dsn != "" {
 					j, err := journal.New(dsn, journal.Options{})
 					if err != nil {
@@ -72,5 +72,5 @@ func BenchmarkCreateDeal(b *testing.B) {
 	}
 }
 
-// rand is a tenant that no earlier run of the benchmark has used.
-func rand(b *testing.B) string { return hash(b.Name(), b.TempDir()) }
+// freshTenant is a tenant that no earlier run of the benchmark has used.
+func freshTenant(b *testing.B) string { return hash(b.Name(), b.TempDir()) }

@@ -70,6 +70,8 @@ type Deps struct {
 	ReadOnly bool
 	// Tools are the toolsets and tools that are served; none means the toolset "deals".
 	Tools []string
+	// Reports is told of every call that has ended, before its client is; nil: nobody is.
+	Reports func(context.Context, Report)
 	// Caller says who a call is from; nil: all calls are the server's own. A caller's key stands in for
 	// that of Heffl, with a client, a workspace, a rate limit and a Tenant of its own.
 	Caller func(context.Context) Caller
@@ -285,30 +287,30 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 	advertised.Annotations = t.Effect.annotations(t.Title)
 
 	handle := func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
-		start, outcome := time.Now(), broken
 		who := d.caller(ctx)
+		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: progress(ctx, req)}
+		r := report(ctx, t.Name, t.Effect, who, req)
 		defer func() {
 			if p := recover(); p != nil {
-				d.Log.ErrorContext(ctx, "tool panicked", "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				d.Log.ErrorContext(ctx, "tool panicked", "call", r.Call, "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				result = failed(t.Name, crashed(d.Journal != nil))
 			}
 			after()
-			d.Log.InfoContext(ctx, "tool called", "tool", t.Name, "outcome", outcome, "caller", who.Name, "took", time.Since(start))
+			r.end(ctx, c)
 		}()
 		ctx, cancel := context.WithTimeout(ctx, d.Deadline)
 		defer cancel()
-		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: progress(ctx, req)}
 		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in, names)
 		if err != nil {
 			f := explain(err)
 			f.text = c.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
-			outcome = f.outcome
+			r.Outcome = f.outcome
 			if f.cause != nil {
-				d.Log.DebugContext(ctx, "tool failed", "tool", t.Name, "outcome", outcome, "error", f.cause)
+				d.Log.DebugContext(ctx, "tool failed", "call", r.Call, "tool", t.Name, "outcome", r.Outcome, "error", f.cause)
 			}
 			return failed(t.Name, f), nil
 		}
-		outcome = a.outcome
+		r.Outcome, r.Object = a.outcome, a.id
 		return a.result(out), nil
 	}
 	var as func(workspace.Known) mcp.Tool

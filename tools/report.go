@@ -1,0 +1,71 @@
+package tools
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// A Report tells of a call that has ended, for logs, metrics and audits. It holds no argument, and
+// no key or token.
+type Report struct {
+	Call      string // an ID of its own, which the log has too
+	At        time.Time
+	Took      time.Duration
+	Tool      string
+	Effect    Effect
+	Caller    string // Caller.Name
+	Client    string // what the MCP client calls itself, and its version; anybody can claim anything
+	Tenant    string // whose the call was: see Tenant
+	Arguments string // a hash of them, as they were sent to Heffl or would have been
+	Object    string // the ID of what was made, changed or answered with; empty: nothing
+	Outcome   string // heffl-mcp/outcome
+}
+
+// report begins one.
+func report(ctx context.Context, tool string, effect Effect, who Caller, req mcp.CallToolRequest) *Report {
+	return &Report{Call: rand.Text()[:12], At: time.Now(), Tool: tool, Effect: effect, Caller: who.Name, Client: clientOf(ctx, req), Outcome: broken}
+}
+
+// end completes the report, and hands it to the log and to who else wants to know.
+func (r *Report) end(ctx context.Context, c *call) {
+	r.Took = time.Since(r.At)
+	r.Tenant, r.Arguments = c.Tenant, fingerprint(c.raw)
+	c.Log.LogAttrs(ctx, slog.LevelInfo, "tool called", slog.String("call", r.Call), slog.String("tool", r.Tool), slog.String("outcome", r.Outcome),
+		slog.String("id", r.Object), slog.String("caller", r.Caller), slog.String("client", r.Client), slog.Duration("took", r.Took))
+	if c.Reports != nil {
+		c.Reports(ctx, *r)
+	}
+}
+
+// clientOf is what the client calls itself: on the request since 2026-07-28, in its session before.
+func clientOf(ctx context.Context, req mcp.CallToolRequest) string {
+	var info mcp.Implementation
+	if m := req.Params.Meta; m != nil {
+		if raw, err := json.Marshal(m.AdditionalFields[mcp.MetaKeyClientInfo]); err == nil {
+			_ = json.Unmarshal(raw, &info) // a client that says nothing of use has said nothing
+		}
+	}
+	if s, ok := server.ClientSessionFromContext(ctx).(server.SessionWithClientInfo); ok && info.Name == "" {
+		info = s.GetClientInfo()
+	}
+	return printable(strings.TrimSpace(info.Name + " " + info.Version))
+}
+
+// printable is what somebody else wrote, fit for one line of a log.
+func printable(s string) string {
+	const enough = 80
+	return cut(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s), enough)
+}
