@@ -35,6 +35,8 @@ type settings struct {
 	Timezone   string        `name:"timezone" env:"HEFFL_MCP_TIMEZONE" default:"UTC" placeholder:"ZONE" help:"Where a day without a time begins, such as Asia/Dubai (${default})."`
 	ReadOnly   bool          `name:"read-only" env:"HEFFL_MCP_READ_ONLY" help:"Only tools that change nothing."`
 	Tools      []string      `name:"tools" env:"HEFFL_MCP_TOOLS" placeholder:"NAME" help:"Toolsets or tools that are served (deals)."`
+	Pipelines  []string      `name:"pipelines" env:"HEFFL_MCP_PIPELINES" placeholder:"NAME" help:"The only pipelines that tools may write to, by name or ID (all)."`
+	Owners     []string      `name:"owners" env:"HEFFL_MCP_OWNERS" placeholder:"NAME" help:"The only users that tools may give work to, by name, e-mail or ID (all)."`
 	LogLevel   string        `env:"HEFFL_MCP_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"info" help:"Least level that is logged on standard error: ${enum}."`
 	LogFormat  string        `env:"HEFFL_MCP_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text" help:"Form of the log: ${enum}."`
 }
@@ -105,7 +107,7 @@ func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*tools.Server, fu
 		Heffl: client, Version: version(), Log: log, Deadline: s.Deadline,
 		Journal: j, Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
 		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: new(sync.WaitGroup),
-		ReadOnly: s.ReadOnly, Tools: s.Tools,
+		ReadOnly: s.ReadOnly, Tools: s.Tools, Pipelines: s.Pipelines, Owners: s.Owners,
 	}
 	end := func() error {
 		d.Followers.Wait() // each bounded by the timeout of a request

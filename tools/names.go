@@ -142,6 +142,7 @@ type reading struct {
 	properties []string // that the arguments may have, besides custom fields
 	names      []naming
 	entity     string // whose custom fields the arguments may hold; empty: none
+	fenced     bool   // the operator's floors hold for the tool
 	doc        object
 
 	faults   []schema.Fault // against the schema, less those that turned out to be none
@@ -218,6 +219,11 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 	g.Wait()
 	if err := r.judge(fields); err != nil {
 		return err
+	}
+	if r.fenced {
+		if err := r.hold(ctx); err != nil {
+			return err
+		}
 	}
 	r.apply(fields)
 	if complete != nil {
@@ -449,7 +455,7 @@ func (r *reading) isResolved(path string) bool {
 
 // readScope reads the deal that the arguments are about, where its pipeline says what they may be.
 func (r *reading) readScope(ctx context.Context, w *words) {
-	if r.entity != "deals" {
+	if r.entity != "deals" && (!r.fenced || len(r.Pipelines) == 0) {
 		return
 	}
 	deal, err := r.readDeal(ctx, w.match.ID)

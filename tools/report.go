@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -19,6 +20,7 @@ type Report struct {
 	Call      string // an ID of its own, which the log has too
 	At        time.Time
 	Took      time.Duration
+	Waited    time.Duration // how much of that it has waited for Heffl's rate limit, or to look again
 	Tool      string
 	Effect    Effect
 	Caller    string // Caller.Name
@@ -29,19 +31,25 @@ type Report struct {
 	Outcome   string // heffl-mcp/outcome
 }
 
+// A reporting is a Report that is being made: several requests of a call may wait at once.
+type reporting struct {
+	Report
+	waited atomic.Int64
+}
+
 // report begins one.
-func report(ctx context.Context, tool string, effect Effect, who Caller, req mcp.CallToolRequest) *Report {
-	return &Report{Call: rand.Text()[:12], At: time.Now(), Tool: tool, Effect: effect, Caller: who.Name, Client: clientOf(ctx, req), Outcome: broken}
+func report(ctx context.Context, tool string, effect Effect, who Caller, req mcp.CallToolRequest) *reporting {
+	return &reporting{Report: Report{Call: rand.Text()[:12], At: time.Now(), Tool: tool, Effect: effect, Caller: who.Name, Client: clientOf(ctx, req), Outcome: broken}}
 }
 
 // end completes the report, and hands it to the log and to who else wants to know.
-func (r *Report) end(ctx context.Context, c *call) {
-	r.Took = time.Since(r.At)
+func (r *reporting) end(ctx context.Context, c *call) {
+	r.Took, r.Waited = time.Since(r.At), time.Duration(r.waited.Load())
 	r.Tenant, r.Arguments = c.Tenant, fingerprint(c.raw)
 	c.Log.LogAttrs(ctx, slog.LevelInfo, "tool called", slog.String("call", r.Call), slog.String("tool", r.Tool), slog.String("outcome", r.Outcome),
 		slog.String("id", r.Object), slog.String("caller", r.Caller), slog.String("client", r.Client), slog.Duration("took", r.Took))
 	if c.Reports != nil {
-		c.Reports(ctx, *r)
+		c.Reports(ctx, r.Report)
 	}
 }
 

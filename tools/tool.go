@@ -75,6 +75,9 @@ type Deps struct {
 	// Caller says who a call is from; nil: all calls are the server's own. A caller's key stands in for
 	// that of Heffl, with a client, a workspace, a rate limit and a Tenant of its own.
 	Caller func(context.Context) Caller
+	// Pipelines and Owners, by name or ID (or e-mail of a user), are those that tools may work with when
+	// they write; none means all.
+	Pipelines, Owners []string
 	// Followers counts the requests that have outlived their calls. Who ends the program waits for
 	// them, and then closes the journal; each is bounded by Timeout. Nil means one of its own.
 	Followers *sync.WaitGroup
@@ -288,8 +291,12 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 
 	handle := func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
 		who := d.caller(ctx)
-		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: progress(ctx, req)}
 		r := report(ctx, t.Name, t.Effect, who, req)
+		tell := progress(ctx, req)
+		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: func(wait time.Duration) {
+			r.waited.Add(int64(wait))
+			tell(wait)
+		}}
 		defer func() {
 			if p := recover(); p != nil {
 				d.Log.ErrorContext(ctx, "tool panicked", "call", r.Call, "tool", t.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -337,7 +344,10 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 		c.prior = c.seen(ctx)
 	}
 	if c.prior == nil {
-		r := reading{call: c, properties: in.Properties(), names: names, entity: t.entity(parse(c.raw)), faults: faults}
+		r := reading{
+			call: c, properties: in.Properties(), names: names, entity: t.entity(parse(c.raw)), faults: faults,
+			fenced: t.Effect != ReadOnly || t.Name == previewDeal.Name, // a preview shows what would be sent
+		}
 		if err := r.understand(ctx, in, t.Complete); err != nil {
 			return nil, err
 		}
