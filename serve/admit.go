@@ -24,8 +24,10 @@ func (s *site) admit(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Vary", "Origin")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	local := onLoopback(r)
-	if local && !isLoopback(hostname(r.Host)) {
-		refuse(w, http.StatusForbidden, invalid(fmt.Sprintf("Host %q is not this machine", r.Host)))
+	switch host := hostname(r.Host); {
+	case s.hosts[host], local && isLoopback(host), !local && len(s.hosts) == 0:
+	default:
+		refuse(w, http.StatusForbidden, invalid(fmt.Sprintf("Host %q is not this server", r.Host)))
 		return false
 	}
 	origins := r.Header["Origin"]

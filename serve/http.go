@@ -9,11 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -23,8 +20,12 @@ import (
 // HTTP serves MCP on one listener: Streamable HTTP at /mcp, without sessions, for every revision since
 // 2025-03-26; HTTP+SSE at /sse and /message for clients of 2024-11-05; and GET /healthz.
 //
-// It refuses (403, 404, 405, 413, 415, 503) before anything is handed to mcp-go, with a JSON-RPC error that has no
-// id. A handler finds values that middleware put into the request's context in its own; the end of that context
+// Who may enter is up to Tokens, OIDC and KeyPerRequest; with none of them, everybody. Outside stand GET /healthz,
+// which says that the program lives, the metadata of OIDC, and a browser's OPTIONS. A handler finds who is calling
+// with PrincipalOf, over every transport; it never sees the request's Authorization or Cookie.
+//
+// It refuses (401, 403, 404, 405, 413, 415, 429, 503) before anything is handed to mcp-go, with a JSON-RPC error that
+// has no id. A handler finds values that middleware put into the request's context in its own; the end of that context
 // (a lost connection) it sees in calls of 2026-07-28 alone, where it is how a client cancels.
 type HTTP struct {
 	MCP *server.MCPServer
@@ -35,9 +36,31 @@ type HTTP struct {
 	// request without an Origin header does not come from another site's page, and is let in.
 	AllowedOrigins []string
 
+	// Hosts are the names, without port, by which clients reach this server: requests to others are refused. On a
+	// loopback address the names of the same machine are always good, and no others unless they are here;
+	// elsewhere none means all.
+	Hosts []string
+
+	Tokens *Tokens // bearer tokens, one of which a request must carry; nil means none
+	OIDC   *OIDC   // whose access tokens do as well; nil means nobody's
+
+	// KeyPerRequest makes each request bring its own Heffl API key in KeyHeader, beside a token where those are
+	// asked for. Whether the key is good is not known here.
+	KeyPerRequest bool
+
+	// Rate is how many requests a minute one principal may make (a quarter of them, or 5, at once), and how many
+	// that fail to say who they are from may come from one address. Where nothing is asked, it is for each
+	// address. Keys are not checked here, so with KeyPerRequest alone nothing keeps a client from using many. 0
+	// means no limit.
+	Rate int
+
+	// TLSCert and TLSKey are files in PEM, the certificate with what it is signed by. Without them requests travel
+	// unencrypted, which only a proxy before this server makes good.
+	TLSCert, TLSKey string
+
 	MaxBody    int64         // bytes of a request's body; zero means 4 MiB
-	MaxStreams int           // open SSE and subscriptions/listen streams; zero means 256
-	MaxCalls   int           // requests in flight; zero means 256
+	MaxStreams int           // open SSE and subscriptions/listen streams, at most half of them for one principal; zero means 256
+	MaxCalls   int           // requests in flight, the same; zero means 256
 	Drain      time.Duration // how long calls may go on after ctx is done; zero means 30 s
 }
 
@@ -66,8 +89,21 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	encrypted, err := h.tls(s.log)
+	if err != nil {
+		return errors.Join(fmt.Errorf("http: %w", err), ln.Close())
+	}
+	if tcp, ok := ln.Addr().(*net.TCPAddr); encrypted == nil && ok && !tcp.IP.IsLoopback() {
+		s.log.Warn("requests come unencrypted, with the tokens in them: set a TLS certificate, or see that only a proxy with one can reach this address", "address", ln.Addr().String())
+	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() {
+		if srv.TLSConfig = encrypted; encrypted != nil {
+			served <- srv.ServeTLS(ln, "", "")
+			return
+		}
+		served <- srv.Serve(ln)
+	}()
 	var failed error
 	select {
 	case err := <-served:
@@ -95,45 +131,21 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 	return failed
 }
 
-// Listen opens a TCP listener on a loopback address ("127.0.0.1:8080", "localhost:8080", "[::1]:8080"; port
-// 0 takes a free one). Any other address is refused: nothing here asks who may enter.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %q: give a host and a port, like 127.0.0.1:8080", addr)
-	}
-	if !isLoopback(strings.ToLower(host)) {
-		return nil, fmt.Errorf("cannot listen on %s: without authentication only a loopback address is allowed; use 127.0.0.1:%s", addr, port)
-	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	const wsaeAddrInUse = syscall.Errno(10048) // what Windows says for EADDRINUSE
-	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaeAddrInUse) {
-		return nil, fmt.Errorf("cannot listen on %s: the port is in use; stop the program that has it or choose another port", addr)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
-	}
-	return ln, nil
-}
-
-// isLoopback says whether a host without port is this machine only.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
 // site is one running HTTP server.
 type site struct {
 	mcp            *server.MCPServer
 	log            *slog.Logger
 	streamable     *server.StreamableHTTPServer
-	origins        map[string]bool
+	origins, hosts map[string]bool
 	maxBody        int64
 	calls, streams *limit
 	routes         map[string]route
+
+	guarded          bool // by any of the next three
+	tokens           *Tokens
+	oidc             *OIDC
+	keyPerRequest    bool
+	known, strangers *rates // of principals, and of addresses, which so cannot push principals out
 
 	stopping context.Context // done when open streams are to end
 	close    context.CancelFunc
@@ -147,7 +159,13 @@ type site struct {
 type route struct {
 	method string // besides HEAD for GET, and OPTIONS
 	json   bool   // has a JSON body
+	open   bool   // to all who read
 	serve  http.HandlerFunc
+}
+
+// lets says whether a request may enter whoever sent it.
+func (r route) lets(req *http.Request) bool {
+	return req.Method == http.MethodOptions || r.open && (req.Method == http.MethodGet || req.Method == http.MethodHead)
 }
 
 func (h *HTTP) site() *site {
@@ -159,6 +177,17 @@ func (h *HTTP) site() *site {
 		calls:   newLimit(cmp.Or(h.MaxCalls, defaultMaxCalls)),
 		streams: newLimit(cmp.Or(h.MaxStreams, defaultMaxStreams)),
 		peers:   make(map[string]*peer),
+		hosts:   make(map[string]bool),
+
+		guarded:       h.guarded(),
+		tokens:        h.Tokens,
+		oidc:          h.OIDC,
+		keyPerRequest: h.KeyPerRequest,
+		known:         newRates(h.Rate),
+		strangers:     newRates(h.Rate),
+	}
+	for _, name := range h.Hosts {
+		s.hosts[hostname(name)] = true
 	}
 	for _, o := range h.AllowedOrigins {
 		s.origins[normalOrigin(o)] = true
@@ -167,13 +196,18 @@ func (h *HTTP) site() *site {
 	s.stopping, s.close = context.WithCancel(context.Background())
 	s.cutting, s.cut = context.WithCancel(context.Background())
 	s.routes = map[string]route{
-		"/mcp":     {http.MethodPost, true, s.postMCP},
-		"/sse":     {http.MethodGet, false, s.getSSE},
-		"/message": {http.MethodPost, true, s.postMessage},
-		"/healthz": {http.MethodGet, false, func(w http.ResponseWriter, _ *http.Request) {
+		"/mcp":     {method: http.MethodPost, json: true, serve: s.postMCP},
+		"/sse":     {method: http.MethodGet, serve: s.getSSE},
+		"/message": {method: http.MethodPost, json: true, serve: s.postMessage},
+		"/healthz": {method: http.MethodGet, open: true, serve: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			io.WriteString(w, "ok\n")
 		}},
+	}
+	if s.oidc != nil {
+		for path, at := range metadataPaths {
+			s.routes[at] = route{method: http.MethodGet, open: true, serve: s.metadata(path)}
+		}
 	}
 	return s
 }
@@ -197,12 +231,19 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route, ok := s.routes[r.URL.Path]
+	if !route.lets(r) {
+		entered, in := s.enter(w, r)
+		if !in {
+			return
+		}
+		r = entered
+	}
 	switch {
 	case !ok:
 		refuse(w, http.StatusNotFound, invalid("no such path; there are /mcp (Streamable HTTP), /sse with /message (HTTP+SSE), and /healthz"))
 	case r.Method == http.MethodOptions:
 		preflight(w, r, route.method)
-	case r.Method != route.method && !(r.Method == http.MethodHead && r.URL.Path == "/healthz"):
+	case r.Method != route.method && !(r.Method == http.MethodHead && route.open):
 		w.Header().Set("Allow", route.method+", "+http.MethodOptions)
 		refuse(w, http.StatusMethodNotAllowed, invalid(r.URL.Path+" takes "+route.method))
 	case route.json && !isJSON(r):

@@ -25,16 +25,22 @@ import (
 
 // web is a running HTTP server and a client to it.
 type web struct {
-	t      testing.TB
-	url    string
-	client *http.Client
+	t       testing.TB
+	url     string
+	client  *http.Client
+	headers []string // pairs, of every request
+}
+
+// with is the same client, as one that sends these headers too.
+func (w *web) with(headers ...string) *web {
+	return &web{w.t, w.url, w.client, slices.Concat(w.headers, headers)}
 }
 
 func serveHTTP(t testing.TB, h *serve.HTTP) *web {
 	t.Helper()
 	srv := httptest.NewServer(h.Handler())
 	t.Cleanup(srv.Close)
-	return &web{t, srv.URL, srv.Client()}
+	return &web{t: t, url: srv.URL, client: srv.Client()}
 }
 
 // do sends a request; headers are pairs, and override Content-Type: application/json.
@@ -45,7 +51,7 @@ func (w *web) do(ctx context.Context, method, path string, body io.Reader, heade
 		w.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	for pair := range slices.Chunk(headers, 2) {
+	for pair := range slices.Chunk(slices.Concat(w.headers, headers), 2) {
 		if pair[0] == "Host" {
 			r.Host = pair[1]
 		}
@@ -208,7 +214,7 @@ func TestHTTPPassesContextValuesOn(t *testing.T) {
 		h.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), principal{}, r.Header.Get("X-Who"))))
 	}))
 	t.Cleanup(srv.Close)
-	w := &web{t, srv.URL, srv.Client()}
+	w := &web{t: t, url: srv.URL, client: srv.Client()}
 	if _, got := w.post("/mcp", call(`1`, "principal", `{}`), "X-Who", "ada"); !slices.Equal(got, []string{"1: ada"}) {
 		t.Errorf("POST /mcp = %q, want ada", got)
 	}
@@ -558,7 +564,7 @@ func start(t testing.TB, ctx context.Context, h *serve.HTTP) (*web, *memory, cha
 	go func() { end <- h.Serve(ctx, ln) }()
 	tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.dial() }}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &web{t, "http://localhost", &http.Client{Transport: tr}}, ln, end
+	return &web{t: t, url: "http://localhost", client: &http.Client{Transport: tr}}, ln, end
 }
 
 type memory struct {
@@ -936,4 +942,13 @@ func TestHTTPLogsPanics(t *testing.T) {
 	if err := receive(t, end); err != nil {
 		t.Errorf("Serve = %v", err)
 	}
+}
+
+func tcpAddr(t testing.TB, addr string) net.Addr {
+	t.Helper()
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }

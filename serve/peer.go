@@ -19,6 +19,7 @@ type peer struct {
 	mcp     *server.MCPServer
 	log     *slog.Logger
 	session *session
+	owner   string        // of an SSE stream: who opened it
 	gone    chan struct{} // closed when nothing more is written
 
 	mu    sync.Mutex

@@ -3,17 +3,21 @@
 //
 //	err := (&serve.Stdio{MCP: mcp, Log: log}).Serve(ctx, os.Stdin, os.Stdout)
 //
-//	ln, err := serve.Listen(ctx, "127.0.0.1:8080")
+//	tokens, err := serve.NewTokens(os.Getenv("TOKEN"))
 //	...
-//	err = (&serve.HTTP{MCP: mcp, Log: log}).Serve(ctx, ln)
+//	h := &serve.HTTP{MCP: mcp, Log: log, Tokens: tokens}
+//	ln, err := h.Listen(ctx, "0.0.0.0:8080")
+//	...
+//	err = h.Serve(ctx, ln)
 //
 // Every request that is read gets exactly one answer, with the id that the client wrote, digit for digit;
 // only a request that the client cancels gets none. A tool gets its arguments byte for byte, whatever they are
 // (see MetaRawArguments). When input or ctx ends, calls that have begun are finished first. Every size, number
 // and wait has a bound.
 //
-// What the tools do, how long one call may take and how often it may be made is left to the MCP server and
-// its middleware; the protocol itself (revisions, methods, header rules) to mcp-go.
+// Over HTTP it knows who may enter, and a tool finds out who has (see PrincipalOf). What the tools do, what a
+// principal may do with them, and how long one call may take is left to the MCP server and its middleware; the
+// protocol itself (revisions, methods, header rules) to mcp-go.
 package serve
 
 import (

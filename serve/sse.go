@@ -17,12 +17,14 @@ import (
 
 // getSSE serves one stream until the client goes or the server stops.
 func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
-	if !s.streams.enter() {
+	leave, ok := s.streams.enter(r)
+	if !ok {
 		busy(w, "streams")
 		return
 	}
-	defer s.streams.leave()
+	defer leave()
 	p := newPeer(s.mcp, s.log)
+	p.owner = ownerOf(r)
 	if err := s.mcp.RegisterSession(r.Context(), p.session); err != nil {
 		s.log.Error("cannot register a session", "error", err)
 		refuse(w, http.StatusInternalServerError, fault{nil, mcp.INTERNAL_ERROR, internalError})
@@ -49,15 +51,15 @@ func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
 // goes on to its end when the stream breaks.
 func (s *site) postMessage(w http.ResponseWriter, r *http.Request) {
 	p := s.peer(r.URL.Query().Get("sessionId"))
-	if p == nil {
+	if p == nil || p.owner != ownerOf(r) { // an id is no secret that lets in
 		refuse(w, http.StatusNotFound, invalid("no such sessionId: open a stream with GET /sse and post to the address that it names"))
 		return
 	}
-	if !s.calls.enter() {
+	leave, ok := s.calls.enter(r)
+	if !ok {
 		busy(w, "calls")
 		return
 	}
-	leave := s.calls.leave
 	defer func() { leave() }()
 	env, body, ok := s.message(w, r)
 	if !ok {
@@ -84,6 +86,12 @@ func (s *site) postMessage(w http.ResponseWriter, r *http.Request) {
 		}()
 	}
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// ownerOf is who a request is from, in full; empty where nothing is asked.
+func ownerOf(r *http.Request) string {
+	who, _ := PrincipalOf(r.Context())
+	return who.id
 }
 
 func (s *site) addPeer(p *peer) {

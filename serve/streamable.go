@@ -28,6 +28,7 @@ func (s *site) newStreamable() *server.StreamableHTTPServer {
 	return server.NewStreamableHTTPServer(s.mcp,
 		server.WithStateLess(true),
 		server.WithDisableStreaming(true),
+		server.WithDisableLocalhostProtection(true), // admit has seen to it, and knows HTTP.Hosts
 		server.WithStreamableHTTPLogger(s.log),
 		server.WithHTTPContextFunc(func(ctx context.Context, r *http.Request) context.Context {
 			if session, ok := r.Context().Value(sessionKey{}).(*session); ok {
@@ -39,11 +40,11 @@ func (s *site) newStreamable() *server.StreamableHTTPServer {
 
 // postMCP serves one message of Streamable HTTP.
 func (s *site) postMCP(w http.ResponseWriter, r *http.Request) {
-	if !s.calls.enter() {
+	leave, ok := s.calls.enter(r)
+	if !ok {
 		busy(w, "calls")
 		return
 	}
-	leave := sync.OnceFunc(s.calls.leave)
 	defer leave()
 	env, body, ok := s.message(w, r)
 	if !ok {
@@ -58,11 +59,12 @@ func (s *site) postMCP(w http.ResponseWriter, r *http.Request) {
 		// its connection, or (before 2026-07-28) not at all.
 		w.WriteHeader(http.StatusAccepted)
 	case env.kind == request && env.Method == methodListen:
-		if !s.streams.enter() {
+		left, ok := s.streams.enter(r)
+		if !ok {
 			busy(w, "streams")
 			return
 		}
-		defer s.streams.leave()
+		defer left()
 		leave() // a stream is not waited for
 		s.listen(w, r, env, body)
 	default:
