@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -42,22 +43,65 @@ func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
 }
 
 type httpCommand struct {
-	Addr string `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Loopback address to listen on (${default}); port 0 takes a free one."`
+	Addr      string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on (${default}); port 0 takes a free one. Others than loopback ones need a token or an issuer."`
+	TokenFile string   `name:"token-file" env:"HEFFL_MCP_TOKEN_FILE" placeholder:"FILE" help:"Bearer tokens, one a line, of which each request must carry one; instead of one in HEFFL_MCP_TOKEN."`
+	Issuer    string   `name:"oidc-issuer" env:"HEFFL_MCP_OIDC_ISSUER" placeholder:"URL" help:"Take the access tokens of this OpenID Connect issuer."`
+	Audience  string   `name:"oidc-audience" env:"HEFFL_MCP_OIDC_AUDIENCE" placeholder:"NAME" help:"What its tokens for this server have as their audience."`
+	Rate      int      `name:"rate" env:"HEFFL_MCP_RATE" default:"0" placeholder:"N" help:"Requests a minute that one client may make (0: no limit)."`
+	Origins   []string `name:"allow-origin" env:"HEFFL_MCP_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Web origins whose pages may call this server, such as https://app.example.com."`
+	TLSCert   string   `name:"tls-cert" env:"HEFFL_MCP_TLS_CERT" placeholder:"FILE" help:"TLS certificate, PEM."`
+	TLSKey    string   `name:"tls-key" env:"HEFFL_MCP_TLS_KEY" placeholder:"FILE" help:"Its key, PEM."`
 }
 
 func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 	log := s.log(io.err)
+	srv, err := h.server(log)
+	if err != nil {
+		return usageError{err}
+	}
 	m, end, err := s.serving(ctx, log)
 	if err != nil {
 		return err
 	}
-	ln, err := serve.Listen(ctx, h.Addr)
+	ln, err := srv.Listen(ctx, h.Addr)
 	if err != nil {
 		return errors.Join(usageError{err}, end())
 	}
-	log.InfoContext(ctx, "serving MCP over HTTP", "url", fmt.Sprintf("http://%s/mcp", ln.Addr()), "sse", fmt.Sprintf("http://%s/sse", ln.Addr()), "version", version(), "sandbox", s.Sandbox)
-	err = (&serve.HTTP{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, ln)
+	at := "http://" + ln.Addr().String()
+	if h.TLSCert != "" {
+		at = "https://" + ln.Addr().String()
+	}
+	log.InfoContext(ctx, "serving MCP over HTTP", "url", at+"/mcp", "sse", at+"/sse", "version", version(), "sandbox", s.Sandbox)
+	srv.MCP, srv.Drain = m.MCPServer, s.Deadline
+	err = srv.Serve(ctx, ln)
 	return errors.Join(err, end())
+}
+
+// server is the way in without what is served there. What is wrong is said without showing a token.
+func (h httpCommand) server(log *slog.Logger) (_ *serve.HTTP, err error) {
+	srv := &serve.HTTP{Log: log, Rate: h.Rate, AllowedOrigins: h.Origins, TLSCert: h.TLSCert, TLSKey: h.TLSKey}
+	switch token := os.Getenv("HEFFL_MCP_TOKEN"); {
+	case token != "" && h.TokenFile != "":
+		err = errors.New("both HEFFL_MCP_TOKEN and a token file are set; take one of them away")
+	case token != "":
+		if srv.Tokens, err = serve.NewTokens(token); err != nil {
+			err = fmt.Errorf("HEFFL_MCP_TOKEN: %w", err)
+		}
+	case h.TokenFile != "":
+		if srv.Tokens, err = serve.ReadTokens(h.TokenFile); err != nil {
+			err = fmt.Errorf("%w; --token-file or HEFFL_MCP_TOKEN_FILE names it", err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if (h.Issuer == "") != (h.Audience == "") {
+		return nil, errors.New("--oidc-issuer and --oidc-audience go together: give both or none")
+	}
+	if h.Issuer != "" {
+		srv.OIDC, err = serve.NewOIDC(h.Issuer, h.Audience, nil)
+	}
+	return srv, err
 }
 
 type callCommand struct {

@@ -374,6 +374,137 @@ func (m *minefield) each(t *testing.T, call func(ctx context.Context, title stri
 	walkers.Wait()
 }
 
+// TestTokenStaysSecret lets clients in with a token, and keeps others out that have it wrong or in the wrong
+// place, and looks for it in every byte that comes out and in the journal.
+func TestTokenStaysSecret(t *testing.T) {
+	t.Parallel()
+	for name, token := range secrets {
+		for _, from := range []string{"variable", "file"} {
+			t.Run(name+"/"+from, func(t *testing.T) {
+				t.Parallel()
+				state, file := journals["SQLite"](t), filepath.Join(t.TempDir(), "tokens")
+				env := []string{"HEFFL_SANDBOX=true", "HEFFL_MCP_STATE=" + state, "HEFFL_MCP_LOG_LEVEL=debug"}
+				if from == "file" {
+					if err := os.WriteFile(file, []byte("# ours\n"+token+"\n"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					env = append(env, "HEFFL_MCP_TOKEN_FILE="+file)
+				} else {
+					env = append(env, "HEFFL_MCP_TOKEN="+token)
+				}
+				p, at := serveHTTP(t, env)
+				wire := &recorder{next: at.http.Transport}
+				disconnect := at.http.CloseIdleConnections
+				at.http = &http.Client{Transport: bearing{wire, "Bearer " + token}}
+				for _, transport := range []string{"http", "sse"} {
+					s := new(plain)
+					if transport == "http" {
+						s.overHTTP(at)
+					} else if err := s.overSSE(bounded(t), at); err != nil {
+						t.Fatal(err)
+					}
+					r, err := s.call(bounded(t), "create_deal", deal(t, "over "+transport))
+					if err != nil || r.IsError {
+						t.Errorf("create_deal over %s = %v, %v; want a deal", transport, r, err)
+					}
+					if err := s.close(); err != nil {
+						t.Error(err)
+					}
+				}
+				for _, wrong := range []struct{ credentials, query string }{
+					{"", "?access_token=" + url.QueryEscape(token)}, {"Bearer " + token + "x", ""}, {"Bearer x" + token, ""},
+					{"Bearer " + token + " " + token, ""}, {token, ""}, {"Basic " + token, ""}, {"Bearer \t" + token, ""},
+				} {
+					s, at := new(plain), at
+					at.mcp += wrong.query
+					at.http = &http.Client{Transport: bearing{wire, wrong.credentials}}
+					s.overHTTP(at)
+					if err := s.ping(bounded(t)); err == nil || find(token, err.Error()) != "" {
+						t.Errorf("ping with %.8q... and %.8q... = %v, want an error that does not show them", wrong.credentials, wrong.query, err)
+					}
+				}
+				if from == "file" { // what cannot be read again is not shown either
+					if err := os.WriteFile(file, []byte(token+" "+token), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					s := new(plain)
+					s.overHTTP(at)
+					for ctx := bounded(t); !strings.Contains(p.err.String(), "the token file cannot be used any more"); {
+						if err := s.ping(ctx); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				disconnect()
+				p.terminate(t)
+				p.exit(t, 0)
+				files, err := filepath.Glob(state + "*")
+				if err != nil || len(files) == 0 {
+					t.Fatalf("the journal is in the files %q (%v)", files, err)
+				}
+				for _, file := range files {
+					scan(t, token, "the journal", string(read(t, file)))
+				}
+				scan(t, token, "an answer", wire.seen.String())
+				scan(t, token, "the log", p.err.String())
+				scan(t, token, "standard output", p.out.String())
+			})
+		}
+	}
+}
+
+// bearing sends credentials along; none when they are empty.
+type bearing struct {
+	next        http.RoundTripper
+	credentials string
+}
+
+func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if b.credentials != "" {
+		r.Header.Set("Authorization", b.credentials)
+	}
+	return b.next.RoundTrip(r)
+}
+
+// TestBadTokenStaysSecret holds that a token which cannot be used, or is in the wrong place, is not shown while
+// saying so.
+func TestBadTokenStaysSecret(t *testing.T) {
+	t.Parallel()
+	for name, token := range secrets {
+		file := filepath.Join(t.TempDir(), "tokens")
+		if err := os.WriteFile(file, []byte(token+" "+token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for what, c := range map[string]struct {
+			env  []string
+			args []string
+		}{
+			"with a blank":                 {[]string{"HEFFL_MCP_TOKEN=" + token + " " + token}, nil},
+			"with an umlaut":               {[]string{"HEFFL_MCP_TOKEN=" + token + "ü"}, nil},
+			"after an unfilled variable":   {[]string{"HEFFL_MCP_TOKEN=${TOKEN}" + token}, nil},
+			"twice in a line":              {[]string{"HEFFL_MCP_TOKEN_FILE=" + file}, nil},
+			"beside a file":                {[]string{"HEFFL_MCP_TOKEN=" + token}, []string{"--token-file=" + file}},
+			"in place of its file":         {[]string{"HEFFL_MCP_TOKEN_FILE=" + token}, nil},
+			"in place of its file, a flag": {nil, []string{"--token-file=" + token}},
+			"as a flag":                    {nil, []string{"--token=" + token}},
+			"as a flag of two words":       {nil, []string{"--token", token}},
+			"in place of a key's file":     {nil, []string{"--tls-cert=" + token, "--tls-key=" + token}},
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				p := start(t, append(c.env, "HEFFL_SANDBOX=true"), append([]string{"http", "--addr", "127.0.0.1:0"}, c.args...)...)
+				p.exit(t, 2)
+				if p.err.String() == "" {
+					t.Error("nothing is said")
+				}
+				scan(t, token, "standard error", p.err.String())
+				scan(t, token, "standard output", p.out.String())
+			})
+		}
+	}
+}
+
 // A recorder keeps all that answers say.
 type recorder struct {
 	next http.RoundTripper

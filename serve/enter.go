@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // KeyHeader is the header of a request's own Heffl API key.
@@ -92,7 +95,7 @@ func (s *site) identify(r *http.Request) (who Principal, denied *denial) {
 // bearer is who has the token of a request.
 func (s *site) bearer(r *http.Request) (Principal, *denial) {
 	unauthorized := func(code, message string, cause error) (Principal, *denial) {
-		return Principal{}, &denial{http.StatusUnauthorized, message, s.challenge(r, code, message), cause}
+		return Principal{}, &denial{http.StatusUnauthorized, message, s.challenge(r, allScopes, code, message), cause}
 	}
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
@@ -121,11 +124,44 @@ func (s *site) bearer(r *http.Request) (Principal, *denial) {
 	case errors.Is(err, errIssuer):
 		return who, &denial{http.StatusServiceUnavailable, "access tokens cannot be checked now; try again soon", "", err}
 	case errors.Is(err, errScope):
-		return who, &denial{http.StatusForbidden, errScope.Error(), s.challenge(r, "insufficient_scope", errScope.Error()), err}
+		return who, &denial{http.StatusForbidden, errScope.Error(), s.challenge(r, allScopes, "insufficient_scope", errScope.Error()), err}
 	case errors.Is(err, errExpired):
 		return unauthorized("invalid_token", errExpired.Error(), err)
 	}
 	return unauthorized("invalid_token", fmt.Sprintf("this is no access token of %s for %s", s.oidc.issuer, s.oidc.audience), err)
+}
+
+// permit says whether a principal's scopes are enough for a message, and answers if not. Tools that say that they
+// only read need ScopeRead, and all others ScopeWrite. With the scope in the answer a client can ask its user for more.
+// https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization
+func (s *site) permit(w http.ResponseWriter, r *http.Request, env envelope, body []byte) bool {
+	who, ok := PrincipalOf(r.Context())
+	if !ok || who.Scopes == nil || env.Method != methodCall {
+		return true
+	}
+	var call struct {
+		Params struct {
+			Name string `json:"name"` // read has seen to it that there is no other
+		} `json:"params"`
+	}
+	if json.Unmarshal(body, &call) != nil {
+		return true // mcp-go refuses it
+	}
+	tool := s.mcp.GetTool(call.Params.Name)
+	if tool == nil {
+		return true // so it does
+	}
+	needed := ScopeWrite
+	if reads := tool.Tool.Annotations.ReadOnlyHint; reads != nil && *reads {
+		needed = ScopeRead
+	}
+	if who.May(needed) {
+		return true
+	}
+	message := fmt.Sprintf("%s needs the scope %s, which the access token does not have", tool.Tool.Name, needed)
+	w.Header().Set("WWW-Authenticate", s.challenge(r, needed, "insufficient_scope", message))
+	refuse(w, http.StatusForbidden, fault{env.ID, mcp.INVALID_REQUEST, message})
+	return false
 }
 
 // maxKey bounds a Heffl API key, in bytes.

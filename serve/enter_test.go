@@ -68,7 +68,7 @@ func (w *web) get(method, path string, headers ...string) (int, http.Header) {
 // guardedToy is a toy with a tool that tells who is calling, and which credentials it can see.
 func guardedToy() *toy {
 	t := newToy()
-	t.AddTool(mcp.NewTool("who"), func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	t.AddTool(mcp.NewTool("who", mcp.WithReadOnlyHintAnnotation(true)), func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		p, ok := serve.PrincipalOf(ctx)
 		if !ok {
 			return mcp.NewToolResultText("nobody"), nil

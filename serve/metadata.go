@@ -45,9 +45,9 @@ func (s *site) address(r *http.Request, path string) string {
 	return u.String()
 }
 
-// challenge is the WWW-Authenticate of an answer to a request without a token that will do; the error and its
-// description may be empty: https://www.rfc-editor.org/rfc/rfc6750#section-3
-func (s *site) challenge(r *http.Request, code, description string) string {
+// challenge is the WWW-Authenticate of an answer to a request without a token that will do, and the scope that
+// one should have; the error and its description may be empty: https://www.rfc-editor.org/rfc/rfc6750#section-3
+func (s *site) challenge(r *http.Request, scope, code, description string) string {
 	var params []string
 	add := func(name, value string) {
 		if value != "" {
@@ -64,7 +64,7 @@ func (s *site) challenge(r *http.Request, code, description string) string {
 			at = metadataPaths[""]
 		}
 		add("resource_metadata", s.address(r, at))
-		add("scope", strings.Join(scopes, " "))
+		add("scope", scope)
 	}
 	add("error", code)
 	add("error_description", description)

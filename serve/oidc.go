@@ -81,7 +81,7 @@ func secureURL(address string) error {
 var (
 	errIssuer  = errors.New("the issuer of access tokens cannot be asked")
 	errExpired = errors.New("the access token has expired")
-	errScope   = errors.New("the access token has none of the scopes " + strings.Join(scopes, " "))
+	errScope   = errors.New("the access token has none of the scopes " + allScopes)
 )
 
 // algorithms are those that need a key of the issuer which others do not have: neither none nor HS256, whose key

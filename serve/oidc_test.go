@@ -260,7 +260,7 @@ func TestOIDC(t *testing.T) {
 		{"good", good, let("ada|4711 [deals:read deals:write]")},
 		{"for several audiences", i.token(claims{"aud": []string{"x", audience}}), let("ada|4711 [deals:read deals:write]")},
 		{"read only", i.token(claims{"scope": "profile deals:read"}), let("ada|4711 [deals:read]")},
-		{"write only, as a list", i.token(claims{"scope": nil, "scp": []string{"deals:write", "x"}}), let("ada|4711 [deals:write]")},
+		{"read only, as a list", i.token(claims{"scope": nil, "scp": []string{"deals:read", "x"}}), let("ada|4711 [deals:read]")},
 		{"scp as a string", i.token(claims{"scope": nil, "scp": "deals:write deals:read"}), let("ada|4711 [deals:read deals:write]")},
 		{"scopes in both", i.token(claims{"scope": "deals:write", "scp": []string{"deals:read"}}), let("ada|4711 [deals:read deals:write]")},
 		{"ECDSA", sign(t, jose.ES256, "ec", ec, i.claims(nil)), let("ada|4711 [deals:read deals:write]")},
@@ -306,6 +306,53 @@ func TestOIDC(t *testing.T) {
 	}
 	if got := i.count(discovery); got != 1 {
 		t.Errorf("the issuer was asked %d times where its keys are, want once", got)
+	}
+}
+
+// A tool that only reads takes one scope, all others take the other.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	i := serveIssuer(t)
+	toy := guardedToy()
+	web := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer, OIDC: newOIDC(t, i, nil), Tokens: adaAndBob(t)})
+	const listTools = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	for _, test := range []struct {
+		token, body string
+		lacks       string
+	}{
+		{i.token(claims{"scope": "deals:read"}), who, ""},
+		{i.token(claims{"scope": "deals:read"}), listTools, ""},
+		{i.token(claims{"scope": "deals:read"}), call(`1`, "nope", `{}`), ""},
+		{i.token(claims{"scope": "deals:read"}), add(`1`, 1, 2), "1: error -32600 add needs the scope deals:write, which the access token does not have"},
+		{i.token(claims{"scope": "deals:write"}), add(`1`, 1, 2), ""},
+		{i.token(claims{"scope": "deals:write"}), listTools, ""},
+		{i.token(claims{"scope": "deals:write"}), who, "1: error -32600 who needs the scope deals:read, which the access token does not have"},
+		{i.token(nil), who, ""},
+		{i.token(nil), add(`1`, 1, 2), ""},
+		{ada, who, ""},
+		{ada, add(`1`, 1, 2), ""},
+	} {
+		w := web.as(test.token)
+		_, message := w.sse()
+		for _, path := range []string{"/mcp", message} {
+			resp := w.do(t.Context(), "POST", path, strings.NewReader(test.body))
+			got := slices.Collect(messages(t, resp))
+			resp.Body.Close()
+			challenge := resp.Header.Get("WWW-Authenticate")
+			if test.lacks == "" {
+				if resp.StatusCode/100 != 2 || challenge != "" {
+					t.Errorf("POST %s %s = %s %q, want it let in", path, test.body, resp.Status, got)
+				}
+				continue
+			}
+			scope := "deals:read"
+			if strings.Contains(test.lacks, "deals:write") {
+				scope = "deals:write"
+			}
+			if resp.StatusCode != 403 || !slices.Equal(got, []string{test.lacks}) || param(challenge, "error") != "insufficient_scope" || param(challenge, "scope") != scope {
+				t.Errorf("POST %s %s = %s %q, WWW-Authenticate %s; want 403 %q for the scope %s", path, test.body, resp.Status, got, challenge, test.lacks, scope)
+			}
+		}
 	}
 }
 

@@ -12,13 +12,16 @@ import (
 	"unicode"
 )
 
-// The scopes that an access token may carry here. Neither implies the other.
+// The scopes that an access token may carry here: to call the tools that only read, and all others. Neither
+// implies the other.
 const (
 	ScopeRead  = "deals:read"
 	ScopeWrite = "deals:write"
 )
 
-var scopes = []string{ScopeRead, ScopeWrite}
+const allScopes = ScopeRead + " " + ScopeWrite
+
+var scopes = strings.Fields(allScopes)
 
 // Principal is who a request is from. However it is printed, logged or encoded, only its Name shows.
 type Principal struct {

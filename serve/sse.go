@@ -62,7 +62,7 @@ func (s *site) postMessage(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { leave() }()
 	env, body, ok := s.message(w, r)
-	if !ok {
+	if !ok || !s.permit(w, r, env, body) {
 		return
 	}
 	ctx := r.Context()

@@ -47,7 +47,7 @@ func (s *site) postMCP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	env, body, ok := s.message(w, r)
-	if !ok {
+	if !ok || !s.permit(w, r, env, body) {
 		return
 	}
 	switch revision := r.Header.Get(mcp.HeaderProtocolVersion); {
