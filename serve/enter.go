@@ -37,7 +37,7 @@ func (h *HTTP) guarded() bool { return h.Tokens != nil || h.OIDC != nil || h.Key
 func (s *site) enter(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	who, denied := s.identify(r)
 	table, counted := s.known, who.counted
-	if denied != nil || counted == "" {
+	if counted == "" {
 		table, counted = s.strangers, addressOf(r)
 	}
 	if wait := table.take(counted); wait > 0 {

@@ -265,8 +265,21 @@ func TestTokenFileChanges(t *testing.T) {
 		write(t, path, ada)
 		time.Sleep(time.Second)
 		want("when the file is back", 200, 401)
-		if text := log.String(); failures() != 4 || strings.Contains(text, ada) || strings.Contains(text, bob) {
-			t.Errorf("log = %s, want four failures and no token", text)
+		// What was wrong can be well again without a new size or time, as with a permission.
+		write(t, path, ada[:8]+" "+ada[9:])
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFailures(5)
+		write(t, path, bob) // as long as the other
+		if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		want("when the file is well again", 401, 200)
+		if text := log.String(); failures() != 5 || strings.Contains(text, ada) || strings.Contains(text, bob) {
+			t.Errorf("log = %s, want five failures and no token", text)
 		}
 		stop()
 		if err := <-end; err != nil {
@@ -557,6 +570,31 @@ func TestRateOfAddresses(t *testing.T) {
 	})
 }
 
+// However many strangers there are, what is known of principals stays.
+func TestRateOfPrincipalsAmongStrangers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := (&serve.HTTP{MCP: newToy().MCPServer, Tokens: adaAndBob(t), Rate: 1}).Handler()
+		from := func(address, token string) int {
+			r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/nowhere", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			r.RemoteAddr = address
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w.Code
+		}
+		for range 5 {
+			from("192.0.2.1:1", ada)
+		}
+		for i := range 20_000 {
+			from(fmt.Sprintf("10.0.%d.%d:1", i/256, i%256), "a-token-that-nobody-has")
+		}
+		if status := from("192.0.2.1:1", ada); status != 429 {
+			t.Errorf("after 20,000 strangers a sixth request of Ada = %d, want 429", status)
+		}
+	})
+}
+
 // onAddress is h as if its listener had this address.
 func onAddress(t testing.TB, h *serve.HTTP, local string) *web {
 	t.Helper()
@@ -648,21 +686,20 @@ func TestListenGuarded(t *testing.T) {
 		addr string
 		want string
 	}{
-		"open":             {serve.HTTP{}, "0.0.0.0:0", open},
-		"open, IPv6":       {serve.HTTP{}, "[::]:0", strings.ReplaceAll(open, "0.0.0.0:0", "[::]:0")},
-		"open, loopback":   {serve.HTTP{}, "127.0.0.1:0", ""},
-		"tokens":           {serve.HTTP{Tokens: adaAndBob(t)}, "0.0.0.0:0", ""},
-		"issuer":           {serve.HTTP{OIDC: issuer}, "0.0.0.0:0", ""},
-		"keys":             {serve.HTTP{KeyPerRequest: true}, "0.0.0.0:0", ""},
-		"no port":          {serve.HTTP{KeyPerRequest: true}, "0.0.0.0", `cannot listen on "0.0.0.0": give a host and a port, like 127.0.0.1:8080`},
-		"negative rate":    {serve.HTTP{Rate: -1}, "127.0.0.1:0", "the rate must be a number of requests a minute, or 0 for no limit"},
-		"any origin":       {serve.HTTP{AllowedOrigins: []string{"*"}}, "127.0.0.1:0", `"*" is not a web origin such as https://app.example.com`},
-		"a host":           {serve.HTTP{AllowedOrigins: []string{"app.example.com"}}, "127.0.0.1:0", `"app.example.com" is not a web origin such as https://app.example.com`},
-		"a page":           {serve.HTTP{AllowedOrigins: []string{"https://app.example.com/a"}}, "127.0.0.1:0", `"https://app.example.com/a" is not a web origin such as https://app.example.com`},
-		"good origins":     {serve.HTTP{AllowedOrigins: []string{"https://app.example.com/", "http://localhost:6274"}}, "127.0.0.1:0", ""},
-		"half of TLS":      {serve.HTTP{TLSCert: "x"}, "127.0.0.1:0", "TLS needs both a certificate and its key"},
-		"other half":       {serve.HTTP{TLSKey: "x"}, "127.0.0.1:0", "TLS needs both a certificate and its key"},
-		"TLS without file": {serve.HTTP{TLSCert: "-----BEGIN", TLSKey: "-----BEGIN"}, "127.0.0.1:0", "the TLS certificate and key cannot be used: no such file or directory"},
+		"open":           {serve.HTTP{}, "0.0.0.0:0", open},
+		"open, IPv6":     {serve.HTTP{}, "[::]:0", strings.ReplaceAll(open, "0.0.0.0:0", "[::]:0")},
+		"open, loopback": {serve.HTTP{}, "127.0.0.1:0", ""},
+		"tokens":         {serve.HTTP{Tokens: adaAndBob(t)}, "0.0.0.0:0", ""},
+		"issuer":         {serve.HTTP{OIDC: issuer}, "0.0.0.0:0", ""},
+		"keys":           {serve.HTTP{KeyPerRequest: true}, "0.0.0.0:0", ""},
+		"no port":        {serve.HTTP{KeyPerRequest: true}, "0.0.0.0", `cannot listen on "0.0.0.0": give a host and a port, like 127.0.0.1:8080`},
+		"negative rate":  {serve.HTTP{Rate: -1}, "127.0.0.1:0", "the rate must be a number of requests a minute, or 0 for no limit"},
+		"any origin":     {serve.HTTP{AllowedOrigins: []string{"*"}}, "127.0.0.1:0", `"*" is not a web origin such as https://app.example.com`},
+		"a host":         {serve.HTTP{AllowedOrigins: []string{"app.example.com"}}, "127.0.0.1:0", `"app.example.com" is not a web origin such as https://app.example.com`},
+		"a page":         {serve.HTTP{AllowedOrigins: []string{"https://app.example.com/a"}}, "127.0.0.1:0", `"https://app.example.com/a" is not a web origin such as https://app.example.com`},
+		"good origins":   {serve.HTTP{AllowedOrigins: []string{"https://app.example.com/", "http://localhost:6274"}}, "127.0.0.1:0", ""},
+		"half of TLS":    {serve.HTTP{TLSCert: "x"}, "127.0.0.1:0", "TLS needs both a certificate and its key"},
+		"other half":     {serve.HTTP{TLSKey: "x"}, "127.0.0.1:0", "TLS needs both a certificate and its key"},
 	} {
 		ln, err := test.h.Listen(t.Context(), test.addr)
 		got := ""

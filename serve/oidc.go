@@ -267,7 +267,7 @@ func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// ask takes 200 with JSON, and nothing else: a redirect is an error too.
+// ask takes 200 and nothing else: a redirect is an error too.
 func (t *issuerTransport) ask(r *http.Request) ([]byte, error) {
 	resp, err := t.next.RoundTrip(r)
 	if err != nil {
@@ -277,12 +277,5 @@ func (t *issuerTransport) ask(r *http.Request) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the status is %q", resp.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuer+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > maxIssuer || !json.Valid(body) {
-		return nil, errors.New("the answer is not JSON, or is too long")
-	}
-	return body, nil
+	return io.ReadAll(io.LimitReader(resp.Body, maxIssuer)) // what is cut short is no JSON
 }

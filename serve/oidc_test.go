@@ -453,11 +453,15 @@ func TestOIDCIssuerFails(t *testing.T) {
 	rsaKey()
 	t.Parallel()
 	for name, fail := range map[string]func(http.ResponseWriter, *http.Request){
-		"503":      func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 503) },
+		"503": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 503) },
+		"503 with a good answer": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(503)
+			io.WriteString(w, `{"issuer":"https://login.example.com","jwks_uri":"https://login.example.com/keys"}`)
+		},
 		"a page":   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<p>hello") },
 		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", 302) },
 		"too long": func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`)
+			io.WriteString(w, `{"issuer":"https://login.example.com","jwks_uri":"https://login.example.com/keys","x":"`+strings.Repeat("x", 1<<20)+`"}`)
 		},
 		"hangs": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"another": func(w http.ResponseWriter, _ *http.Request) {

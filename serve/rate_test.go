@@ -29,6 +29,12 @@ func TestRatesAreBounded(t *testing.T) {
 		if wait := table.take("ada"); wait != time.Minute {
 			t.Errorf("take after the burst = %v, want 1m0s", wait)
 		}
+		for i := range maxRated - 1 {
+			table.take(fmt.Sprint("yet another ", i))
+		}
+		if wait := table.take("ada"); wait != time.Minute {
+			t.Errorf("take when all others have changed = %v, want 1m0s", wait)
+		}
 		time.Sleep(forgotten - time.Second)
 		table.take("bob")
 		if n := len(table.by); n != maxRated {

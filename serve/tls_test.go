@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
@@ -184,6 +185,11 @@ func TestTLSBadPair(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := certificate(t, 1)
 	_, otherKey, _ := certificate(t, 2)
+	// Some put the key itself where the name of its file belongs.
+	h := &serve.HTTP{MCP: newToy().MCPServer, TLSCert: "BEGIN-a-key", TLSKey: "BEGIN-a-key"}
+	if _, err := h.Listen(t.Context(), "127.0.0.1:0"); !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "BEGIN") {
+		t.Errorf("without files: Listen = %v, want %v without their names", err, fs.ErrNotExist)
+	}
 	for name, test := range map[string]struct{ cert, key, want string }{
 		"another's key": {cert, otherKey, "the TLS certificate and key cannot be used: tls: private key does not match public key"},
 		"exchanged":     {key, cert, "the TLS certificate and key cannot be used: tls: failed to find certificate PEM data"},
