@@ -234,15 +234,22 @@ func (c *Claim) MarkDelivered(ctx context.Context) error {
 	if c.Record.Delivered {
 		return nil
 	}
-	if _, err := c.journal.open(ctx); err != nil {
-		return err
-	}
-	// Not a swap: whoever else marks it meanwhile means the same.
-	if _, err := c.store.write(ctx, relaxed, updateAnyDelivered, c.Record.ID, newVersion()); err != nil {
+	if err := c.journal.Delivered(ctx, c.Record.ID); err != nil {
 		return err
 	}
 	c.Record.Delivered = true
 	return nil
+}
+
+// Delivered says that a caller got the outcome of a record that is done, as [Journal.Find] gives it.
+func (j *Journal) Delivered(ctx context.Context, id string) error {
+	s, err := j.open(ctx)
+	if err != nil {
+		return err
+	}
+	// Not a swap: whoever else marks it meanwhile means the same.
+	_, err = s.write(ctx, relaxed, updateAnyDelivered, id, newVersion())
+	return err
 }
 
 // close is the update that ends the claim. Records are pruned after it, in the background, so that nobody waits for that.

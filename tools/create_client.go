@@ -100,11 +100,12 @@ func holdToType(_ context.Context, r *reading) error {
 
 func runCreateClient(ctx context.Context, c *call, args ClientArgs) (*answer, error) {
 	w := write{
-		lookout: c.clientLookout(args.Type, c.body().without("type")),
-		match:   []string{args.Type, foldTitle(args.fullName())},
-		about:   about{Title: args.fullName()},
-		before:  func(ctx context.Context) error { return c.clientAlike(ctx, args) },
-		send:    c.Heffl.CreateContact,
+		lookout:   c.clientLookout(args.Type, c.body().without("type")),
+		lookoutOf: func(body object) lookout { return c.clientLookout(args.Type, body) },
+		match:     []string{args.Type, foldTitle(args.fullName())},
+		about:     about{Title: args.fullName()},
+		before:    func(ctx context.Context) error { return c.clientAlike(ctx, args) },
+		send:      c.Heffl.CreateContact,
 	}
 	if args.Email != "" {
 		w.match = []string{foldEmail(args.Email)}

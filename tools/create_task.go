@@ -54,10 +54,10 @@ func oneSubject(_ context.Context, r *reading) error {
 
 func runCreateTask(ctx context.Context, c *call, args TaskArgs) (*answer, error) {
 	return c.add(ctx, write{
-		lookout: c.taskLookout(taskBody(c.body())),
-		match:   []string{foldTitle(args.Title), args.DealID, args.LeadID},
-		about:   about{Title: args.Title},
-		send:    c.Heffl.CreateTask,
+		lookout: c.taskLookout(taskBody(c.body())), lookoutOf: c.taskLookout,
+		match: []string{foldTitle(args.Title), args.DealID, args.LeadID},
+		about: about{Title: args.Title},
+		send:  c.Heffl.CreateTask,
 	})
 }
 

@@ -304,12 +304,6 @@ func (m *making) rivalUnclear() error {
 		"Repeat that call with its own arguments first, or call again with allowDuplicate: true if the user wants another one.", m.name)}
 }
 
-// meantElse stops a first send of words that meant something else in an earlier call, which is unsettled.
-func (m *making) meantElse(earlier *journal.Record) error {
-	return &failure{outcome: unsettled, text: fmt.Sprintf("nothing was sent. An earlier call with the same words was sent, has no outcome yet, and may have made a %s (%s); since then a name in them has come to mean something else. "+
-		"Look for that one in Heffl. If it is not there, or the user wants another, call again with IDs in place of names.", m.name, brief(earlier.About))}
-}
-
 // nearlyMade says of what was found that it may be what an earlier send made.
 func (m *making) nearlyMade(f *found) error {
 	row := parse(f.object)

@@ -22,9 +22,10 @@ import (
 
 // A write is something that is to be done exactly once.
 type write struct {
-	lookout          // finds what earlier sends of this made; its body is what is sent: the fingerprint is of this
-	match   []string // what the outcome is recognised by, as loosely as it ever is
-	about   about
+	lookout                             // finds what earlier sends of this made; its body is what is sent: the fingerprint is of this
+	lookoutOf func(body object) lookout // finds what sends of another body made
+	match     []string                  // what the outcome is recognised by, as loosely as it ever is
+	about     about
 
 	// before is what must hold before a first send: nobody has made what looks the same. Nil: what
 	// looks the same is no reason not to send.
@@ -39,6 +40,8 @@ type about struct {
 	ClientID   string `json:"clientId,omitempty"`
 	PipelineID string `json:"pipelineId,omitempty"`
 	Another    bool   `json:"another,omitempty"` // the user wanted one more from the beginning
+
+	Sent json.RawMessage `json:"sent"` // what the words meant: the body
 }
 
 // found is one object of Heffl's.
@@ -72,9 +75,15 @@ func (c *call) add(ctx context.Context, w write) (*answer, error) {
 // row by row. It returns what was made and how.
 func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 	if c.prior != nil {
+		if !c.prior.Delivered {
+			c.note(ctx, c.Journal.Delivered(ctx, c.prior.ID))
+		}
 		return outcomeOf(c.prior)
 	}
 	in := c.intent(w)
+	if made, how, err := c.settleStrays(ctx, w, in); made != nil || err != nil {
+		return made, how, err
+	}
 	var before *making // that sent it, and then lost its claim
 	for {
 		claim, err := c.claim(ctx, in)
@@ -110,15 +119,67 @@ func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 	}
 }
 
+// settleStrays brings to their end the intents of the same words that meant something else: a name has
+// come to be another's since, or a price another. What one of them has made is the answer. What has
+// certainly made nothing is closed, and the words are carried out as they are meant now.
+func (c *call) settleStrays(ctx context.Context, w write, in journal.Intent) (*found, string, error) {
+	if c.Journal == nil || c.another {
+		return nil, "", nil
+	}
+	strays, err := c.Journal.Strays(ctx, in.Tenant, in.Action, in.Args, in.Fingerprint)
+	if err != nil {
+		return nil, "", cmp.Or(ctx.Err(), noRecord(err))
+	}
+	for i := range strays {
+		if made, how, err := c.settleStray(ctx, w, &strays[i]); made != nil || err != nil {
+			return made, how, err
+		}
+	}
+	return nil, "", nil
+}
+
+func (c *call) settleStray(ctx context.Context, w write, stray *journal.Record) (*found, string, error) {
+	var was about
+	if err := json.Unmarshal(stray.About, &was); err != nil {
+		return nil, "", noRecord(fmt.Errorf("%s cannot be read: %w", stray.ID, err))
+	}
+	w.lookout = w.lookoutOf(parse(was.Sent))
+	in := journal.Intent{
+		Tenant: stray.Tenant, Action: stray.Action, About: stray.About, Lease: c.lease(),
+		Fingerprint: stray.Fingerprint, Args: stray.Args, Match: stray.Match,
+	}
+	for {
+		claim, err := c.claim(ctx, in)
+		if err != nil {
+			return nil, "", err
+		}
+		m := &making{call: c, write: w, claim: claim}
+		switch claim.Verdict {
+		case journal.Done:
+			m.note(ctx, claim.MarkDelivered(ctx))
+			return outcomeOf(&claim.Record)
+		case journal.Busy:
+			if made, err := m.stand(ctx); made != nil || err != nil {
+				return made, recovered, err
+			}
+			continue // it is free, or settled
+		case journal.Unclear:
+			made, err := m.settle(ctx)
+			if errors.Is(err, journal.ErrLost) {
+				continue
+			}
+			if made != nil || err != nil {
+				return made, recovered, err
+			}
+		}
+		m.close(ctx, m.claim.Refused, []byte("it was not made, and its words mean something else now"))
+		return nil, "", nil
+	}
+}
+
 // seen is what was made of arguments that were seen before letter for letter: they are answered
 // without a look-up or a write.
-func (c *call) seen(ctx context.Context) *journal.Record {
-	rec := c.madeBefore(ctx, c.tool)
-	if rec != nil && !rec.Delivered { // that has to be written, which Claim does
-		return nil
-	}
-	return rec
-}
+func (c *call) seen(ctx context.Context) *journal.Record { return c.madeBefore(ctx, c.tool) }
 
 // madeBefore is what a tool has made of these arguments, letter for letter; nil: nothing, or a second
 // one is wanted. What is wrong with the journal, Claim says.
@@ -134,7 +195,7 @@ func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 }
 
 func (c *call) intent(w write) journal.Intent {
-	w.about.What, w.about.Another = w.name, c.another
+	w.about.What, w.about.Another, w.about.Sent = w.name, c.another, w.body.JSON()
 	about, _ := json.Marshal(w.about) // strings marshal
 	return journal.Intent{
 		Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(),
@@ -206,11 +267,7 @@ const (
 // make carries out an intent that is this call's.
 func (m *making) make(ctx context.Context) (*found, string, error) {
 	if m.claim.Verdict == journal.Fresh {
-		err := m.astray(ctx)
-		if err == nil {
-			err = m.clear(ctx)
-		}
-		if err != nil {
+		if err := m.clear(ctx); err != nil {
 			m.close(ctx, m.claim.Refused, []byte(err.Error()))
 			return nil, "", err
 		}
@@ -227,23 +284,6 @@ func (m *making) make(ctx context.Context) (*found, string, error) {
 			return made, recovered, err
 		}
 	}
-}
-
-// astray stops a first send where the same words were sent before, meant something else then, and have
-// no outcome yet: it may be there.
-func (m *making) astray(ctx context.Context) error {
-	if m.Journal == nil || m.another {
-		return nil
-	}
-	rec := &m.claim.Record
-	strays, err := m.Journal.Strays(ctx, rec.Tenant, rec.Action, rec.Args, rec.Fingerprint)
-	if err != nil {
-		return cmp.Or(ctx.Err(), noRecord(err))
-	}
-	if len(strays) > 0 {
-		return m.meantElse(&strays[0])
-	}
-	return nil
 }
 
 // clear holds a first send back until the other calls for what looks the same have come to an end,
@@ -465,9 +505,9 @@ func (m *making) release(ctx context.Context) {
 }
 
 // note logs that the journal did not take what would have spared the next call a look or a wait.
-func (m *making) note(ctx context.Context, err error) {
+func (c *call) note(ctx context.Context, err error) {
 	if err != nil && !errors.Is(err, journal.ErrLost) {
-		m.Log.WarnContext(ctx, "the journal could not be written; the next call with the same arguments looks before it sends", "action", m.tool, "error", err)
+		c.Log.WarnContext(ctx, "the journal could not be written; the next call with the same arguments looks before it sends", "action", c.tool, "error", err)
 	}
 }
 

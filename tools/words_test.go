@@ -319,19 +319,36 @@ func TestEndlessLists(t *testing.T) {
 }
 
 // TestNameMeansAnother repeats a call that got no answer after its words have come to mean another
-// client: that makes no second deal.
+// client: what it made is the answer, and only what made nothing is done as it is meant now.
 func TestNameMeansAnother(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, "after:drop;hide=1h")
-		const deal = `{"title":"Rollout","clientId":"Acme","pipelineId":"Sales"}`
-		s.is(s.call(deal), unsettled)
-		s.direct(http.MethodPatch, "/companies/clt_acme", `{"name":"Acme of old"}`)
-		s.direct(http.MethodPatch, "/companies/clt_globex", `{"name":"Acme"}`)
-		time.Sleep(time.Minute) // what was read of clients answers for so long
-		s.is(s.call(deal), unsettled, "nothing was sent", "has come to mean something else", `"clientId":"clt_acme"`)
-		s.count(1, 1)
-		s.is(s.call(`{"title":"Rollout","clientId":"clt_globex","pipelineId":"Sales"}`), created) // as the refusal says
-		s.count(2, 2)
-	})
+	const deal = `{"title":"Rollout","clientId":"Acme","pipelineId":"Sales"}`
+	for _, tt := range []struct {
+		name, fault string
+		outcome     string // of the call again
+		client      string // of the only deal
+		sent        int
+	}{
+		{"it was made", "after:drop;hide=10m", recovered, "clt_acme", 1},
+		{"it was not made", "before:drop", created, "clt_globex", 2},
+		{"it was answered too late", "after:slow;wait=5s", replayed, "clt_acme", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStageWith(t, Deps{Journal: memory(t), Deadline: 2 * time.Second}, tt.fault)
+				s.is(s.call(deal), unsettled)
+				s.direct(http.MethodPatch, "/companies/clt_acme", `{"name":"Acme of old"}`)
+				s.direct(http.MethodPatch, "/companies/clt_globex", `{"name":"Acme"}`)
+				time.Sleep(10 * time.Minute)
+				s.is(s.call(deal), tt.outcome)
+				s.is(s.call(deal), replayed)
+				s.count(tt.sent, 1)
+				deals := s.sb.Deals()
+				if client, _ := parse(deals[len(deals)-1]).str("clientId"); client != tt.client {
+					t.Errorf("the deal is of %s, want %s", client, tt.client)
+				}
+			})
+		})
+	}
 }
