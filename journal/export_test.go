@@ -135,6 +135,7 @@ func Plans() map[string][]any {
 		selectID:       {"id"},
 		selectLatest:   {"tenant", "create_deal", "old-7"},
 		selectArgs:     {"tenant", "create_deal", "old-7", 0},
+		selectSame:     {"tenant", "create_deal", "old-7", 0},
 		selectRivals:   {"tenant", "create_deal", "old-7", "id"},
 		selectStrays:   {"tenant", "create_deal", "old-7", "new"},
 		selectOwned:    owned,

@@ -17,6 +17,7 @@ const (
 	selectID     = `SELECT ` + columns + ` FROM ` + table + ` WHERE id = $1`
 	selectLatest = `SELECT ` + columns + ofThis + ` AND fingerprint = $3 ORDER BY seq DESC LIMIT 1`
 	selectArgs   = `SELECT ` + columns + ofThis + ` AND args = $3 AND state = 'done' AND settled > $4 ORDER BY settled DESC LIMIT 1`
+	selectSame   = `SELECT ` + columns + ofThis + ` AND fingerprint = $3 AND state = 'done' AND settled > $4 ORDER BY seq DESC LIMIT 1`
 	selectRivals = `SELECT ` + columns + ofThis + ` AND matches = $3 AND settled = 0 AND id <> $4 ORDER BY id`
 	selectStrays = `SELECT ` + columns + ofThis + ` AND args = $3 AND settled = 0 AND fingerprint <> $4 ORDER BY id`
 	selectCounts = `SELECT state, COUNT(*) FROM ` + table + ` GROUP BY state`
@@ -61,15 +62,24 @@ var selectOwned = func() string {
 // Find gives the newest record with these Args (as given to Claim) that is done and within the window, and whether
 // there is one. It writes nothing.
 func (j *Journal) Find(ctx context.Context, tenant, action, args string) (*Record, bool, error) {
+	return j.find(ctx, selectArgs, tenant, action, args)
+}
+
+func (j *Journal) find(ctx context.Context, by, tenant, action, hash string) (*Record, bool, error) {
 	s, err := j.open(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	rows, err := s.many(ctx, selectArgs, tenant, action, args, s.stamp(j.now().Add(-j.options.Window)))
+	rows, err := s.many(ctx, by, tenant, action, hash, s.stamp(j.now().Add(-j.options.Window)))
 	if err != nil || len(rows) == 0 {
 		return nil, false, err
 	}
 	return &rows[0], true, nil
+}
+
+// Same is Find by the Fingerprint.
+func (j *Journal) Same(ctx context.Context, tenant, action, fingerprint string) (*Record, bool, error) {
+	return j.find(ctx, selectSame, tenant, action, fingerprint)
 }
 
 // Get gives one record, or ErrNotFound.

@@ -94,7 +94,11 @@ func (s *Server) refresh() {
 
 // as is the tool as it is advertised in a workspace: its own words, then as many custom fields as
 // there is room for.
-func (t tool[A, R]) as(tool mcp.Tool, in *schema.Schema) func(workspace.Known) mcp.Tool {
+func (t tool[A, R]) as(tool mcp.Tool, in *schema.Schema, d *Deps) func(workspace.Known) mcp.Tool {
+	moreFields := " There are more custom fields."
+	if d.serves(describeWorkspace.Name) {
+		moreFields = " There are more custom fields: describe_workspace."
+	}
 	return func(known workspace.Known) mcp.Tool {
 		described := describe(known)
 		if names := names(known.Pipelines.Items, pipelineName); names != "" {
@@ -124,8 +128,6 @@ func (t tool[A, R]) as(tool mcp.Tool, in *schema.Schema) func(workspace.Known) m
 		return tool
 	}
 }
-
-const moreFields = " There are more custom fields: describe_workspace."
 
 func size(t mcp.Tool) int {
 	raw, _ := json.Marshal(t) // it marshals for every client

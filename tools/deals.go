@@ -52,7 +52,7 @@ func (c *call) lookAlike(ctx context.Context, args DealArgs) error {
 }
 
 // dealLike is a deal that looks like args: ACTIVE, of the same client and pipeline, with the same
-// title but for case, spaces and punctuation. It is nil where there is none.
+// title but for case, spaces and punctuation. It is nil where there is none, so far as was looked.
 func (c *call) dealLike(ctx context.Context, args DealArgs) (object, error) {
 	q := heffl.DealQuery{Search: cut(longestWord(args.Title), maxSearch), OrderBy: "createdAt", OrderDir: "desc", PageSize: 100}
 	page, err := c.Heffl.ListDeals(ctx, q)
@@ -60,20 +60,33 @@ func (c *call) dealLike(ctx context.Context, args DealArgs) (object, error) {
 		q.Search = cut(strings.TrimSpace(args.Title), maxSearch)
 		page, err = c.Heffl.ListDeals(ctx, q)
 	}
-	if err != nil {
-		return nil, err
-	}
-	for _, raw := range page.Items {
-		deal := parse(raw)
-		title, _ := deal.str("title")
-		client, _ := deal.str("clientId")
-		pipeline, _ := deal.str("pipelineId")
-		status, _ := deal.str("status")
-		if client == args.ClientID && pipeline == args.PipelineID && status == "ACTIVE" && foldTitle(title) == foldTitle(args.Title) {
-			return deal, nil
+	for looked := 0; ; page, err = c.Heffl.ListDeals(ctx, q) {
+		if err != nil {
+			return nil, err
 		}
+		for _, raw := range page.Items {
+			if deal := parse(raw); args.isLike(deal) {
+				return deal, nil
+			}
+		}
+		if looked++; page.Next == "" {
+			return nil, nil
+		}
+		if looked == maxPages {
+			c.notes = append(c.notes, "There are more deals of such a title than were looked through for one that looks the same")
+			return nil, nil
+		}
+		q.Cursor = page.Next
 	}
-	return nil, nil
+}
+
+// isLike reports whether a deal looks like what is to be made.
+func (a *DealArgs) isLike(deal object) bool {
+	title, _ := deal.str("title")
+	client, _ := deal.str("clientId")
+	pipeline, _ := deal.str("pipelineId")
+	status, _ := deal.str("status")
+	return client == a.ClientID && pipeline == a.PipelineID && status == "ACTIVE" && foldTitle(title) == foldTitle(a.Title)
 }
 
 // foldTitle drops what two people write differently in one title.

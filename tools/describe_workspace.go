@@ -91,7 +91,7 @@ type FieldRow struct {
 }
 
 // maxOptions bounds how many options of one custom field are shown.
-const maxOptions = 50
+const maxOptions = 20
 
 func runDescribeWorkspace(ctx context.Context, c *call, args DescribeArgs) (*answer, error) {
 	d := &describing{call: c, search: args.Search, holds: workspace.Holding(args.Search), limit: cmp.Or(args.Limit, 20)}

@@ -268,7 +268,7 @@ func TestDescribeFields(t *testing.T) {
 		}
 		got = append(got, s)
 	}
-	want := []string{"cf_all ", "cf_list  50 options to Option 49, and 10", "cf_gone dpl_gone", "cf_a A", "cf_ab A, B", "cf_bc B", "cf_d dpl_d"}
+	want := []string{"cf_all ", "cf_list  20 options to Option 19, and 40", "cf_gone dpl_gone", "cf_a A", "cf_ab A, B", "cf_bc B", "cf_d dpl_d"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}

@@ -181,6 +181,9 @@ func explain(err error) *failure {
 	case errors.Is(err, context.Canceled):
 		return &failure{outcome: notSent, cause: err, text: "the call was cancelled before anything was sent. The same call again is safe."}
 	}
+	if e, ok := errors.AsType[*heffl.BodyError](err); ok {
+		return &failure{outcome: notSent, cause: err, text: "Heffl's answer is of no use (" + reason(e) + "), and nothing was done. If the same call ends so again, ask the user to check HEFFL_BASE_URL: it may not be the address of the API."}
+	}
 	return &failure{outcome: notSent, cause: err, text: "Heffl could not be reached (" + reason(err) + "), and nothing was done. Check the network and HEFFL_BASE_URL; the same call again is safe."}
 }
 

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,7 @@ type fieldsRead struct {
 	resolved []understood
 	repairs  []schema.Repair
 	notes    []string
+	failed   *words // a value that could not be looked up
 }
 
 // given is a path below a key, as the arguments have it: by label, if it was given so.
@@ -225,7 +227,7 @@ func (r *reading) likelyField(ctx context.Context, read *fieldsRead, m member, e
 		}
 		return nil
 	case isProperty:
-	case e.Elsewhere != nil && r.scope.pipeline == "":
+	case e.Elsewhere != nil && r.lacksScope():
 		read.as[m.name] = m // which pipeline the deal is in, something else says
 		return nil
 	case isKey, e.Ambiguous, e.Elsewhere != nil, i < 0:
@@ -276,10 +278,15 @@ func (r *reading) option(ctx context.Context, read *fieldsRead, f *workspace.Fie
 		read.repairs = append(read.repairs, schema.Repair{Path: f.Key, From: brief(v)})
 		return nil
 	case kind == '[' && many != never:
-		return eachItem(v, func(n int, item json.RawMessage) json.RawMessage {
+		before := len(read.resolved)
+		list := eachItem(v, func(n int, item json.RawMessage) json.RawMessage {
 			one, _ := r.oneOption(ctx, read, f, at(f.Key, n), item)
 			return one
 		})
+		if len(read.resolved) > before {
+			list = unrepeated(list)
+		}
+		return list
 	case kind == '[' || kind == '{':
 		read.problems = append(read.problems, fmt.Sprintf("%s: got %s; give one value (%s)", read.given(f.Key), brief(v), f.Label))
 		return v
@@ -297,30 +304,46 @@ func (r *reading) option(ctx context.Context, read *fieldsRead, f *workspace.Fie
 	return list
 }
 
+// unrepeated is a list in which each item stands once: two words for an option are that option.
+func unrepeated(list json.RawMessage) json.RawMessage {
+	var kept []json.RawMessage
+	eachItem(list, func(_ int, item json.RawMessage) json.RawMessage {
+		if !slices.ContainsFunc(kept, func(k json.RawMessage) bool { return string(k) == string(item) }) {
+			kept = append(kept, item)
+		}
+		return item
+	})
+	return encoded(kept)
+}
+
 // oneOption is the allowed value that v is. It is not ok where v is none, which read then says.
 func (r *reading) oneOption(ctx context.Context, read *fieldsRead, f *workspace.Field, path string, v json.RawMessage) (option json.RawMessage, ok bool) {
-	words := string(v)
+	said := string(v)
 	if jsontext.Value(v).Kind() == '"' {
-		words = text(jsontext.Value(v))
+		said = text(jsontext.Value(v))
 	}
 	within := r.within()
 	within.Field = f.Key
-	match, err := r.Workspace.Resolve(ctx, workspace.FieldOption, words, within)
+	match, err := r.Workspace.Resolve(ctx, workspace.FieldOption, said, within)
 	if e, unresolved := errors.AsType[*workspace.UnresolvedError](err); unresolved {
 		read.problems = append(read.problems, read.given(path)+": "+r.unresolved(e))
 		return v, false
 	}
+	if err != nil {
+		read.failed = cmp.Or(read.failed, &words{path: read.given(path), text: said, err: err})
+		return v, true
+	}
 	known := r.definition(ctx, f.Key)
-	if err != nil || known == nil {
-		return v, true // it cannot be told, and Heffl will
+	if known == nil {
+		return v, true // it was there a moment ago; what has become of it, Heffl says
 	}
 	for _, o := range known.Options {
 		if o.Value != match.ID {
 			continue
 		}
 		switch {
-		case o.Value != words:
-			read.resolved = append(read.resolved, understood{path, words, o.Value, o.Label, match.How})
+		case o.Value != said:
+			read.resolved = append(read.resolved, understood{path, said, o.Value, o.Label, match.How})
 		case same(o.JSON, v):
 			return v, true
 		default:

@@ -158,7 +158,6 @@ type scope struct {
 	pipeline string // its ID; empty: not known
 	name     string // its name, or its ID
 	path     string // of the words that say so
-	assumed  bool   // it is only what was most likely meant, and good for saying what else is wrong
 }
 
 // words are a text that names a thing.
@@ -175,7 +174,11 @@ const (
 	forFaults = 5 * time.Second
 	// maxLive bounds how many names of one call are searched for in Heffl.
 	maxLive = 10
-	// atOnce bounds the requests that one call has on their way.
+	// maxWords bounds how many names one call may have looked up.
+	maxWords = 100
+	// tooMany is a number of faults beyond which nobody gains from more about each.
+	tooMany = 200
+	// atOnce bounds the names of one call that are looked up at once.
 	atOnce = 6
 )
 
@@ -228,7 +231,10 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 	r.apply(fields)
 	if complete != nil {
 		if err := complete(ctx, r); err != nil {
-			return err
+			if len(r.faults)+len(r.problems) == 0 {
+				return err
+			}
+			r.problems = append(r.problems, strings.TrimPrefix(explain(err).text, "nothing was sent, because "))
 		}
 	}
 	r.raw = r.doc.JSON()
@@ -241,6 +247,9 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 func (r *reading) suppose(in *schema.Schema) {
 	const deep = 3 // line_items, the names in its items, and what those hold
 	var renamed []schema.Fault
+	if len(r.faults) > tooMany {
+		return
+	}
 	for range deep {
 		before := len(renamed)
 		doc := r.asMeant(r.doc, "", &renamed)
@@ -336,6 +345,10 @@ func (r *reading) collect() {
 		r.words = append(r.words, &words{path: path, kind: kind, text: text})
 		return text
 	})
+	if len(r.words) > maxWords {
+		r.problems = append(r.problems, fmt.Sprintf("%d names, and one call may have %d", len(r.words), maxWords))
+		r.words = r.words[:maxWords]
+	}
 	if live > maxLive {
 		r.problems = append(r.problems, fmt.Sprintf("%d names would have to be searched for, and one call may have %d of them; give IDs for the others", live, maxLive))
 	}
@@ -363,7 +376,7 @@ func (r *reading) findScope(ctx context.Context) {
 			r.scope = scope{pipeline: w.match.ID, name: cmp.Or(w.match.Name, w.match.ID), path: w.path}
 		case w.kind == workspace.Pipeline && unresolved && likeliest(e.Candidates) != nil:
 			c := likeliest(e.Candidates)
-			r.scope = scope{pipeline: c.ID, name: c.Name, path: w.path, assumed: true}
+			r.scope = scope{pipeline: c.ID, name: c.Name, path: w.path}
 		}
 	}
 }
@@ -372,11 +385,13 @@ func (r *reading) findScope(ctx context.Context) {
 // call ends, unless it has other faults to tell of.
 func (r *reading) judge(fields *fieldsRead) error {
 	r.faults = slices.DeleteFunc(r.faults, func(f schema.Fault) bool { return r.isTorn(f.Path) })
-	var failed *words
+	failed := fields.failed
 	for _, w := range r.words {
 		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
 		case unresolved && w.kind == workspace.Stage && e.IDOf == "" && r.lacksScope():
 			// what is wrong with its pipeline, or that it is missing, is told
+		case w.kind == workspace.Stage && r.deal != nil && r.scope.pipeline == "" && workspace.KindOfID(w.text) == "":
+			r.problems = append(r.problems, w.path+": Heffl does not say which pipeline this deal is in, so its stages have no names here; give the ID of one")
 		case r.isTorn(w.path):
 		case unresolved && w.kind == workspace.Stage && e.Kind == workspace.Pipeline:
 			r.problems = append(r.problems, r.scope.path+": "+r.unresolved(e))

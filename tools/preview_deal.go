@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"heffl-mcp/journal"
 	"heffl-mcp/schema"
 )
 
@@ -27,24 +28,44 @@ type PreviewResult struct {
 }
 
 func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
-	body := c.body().JSON()
+	body := c.body()
 	a := &answer{outcome: previewed, meta: map[string]any{}}
-	result := object{{"body", body}}
+	result := object{{"body", body.JSON()}}
 	if len(c.resolved) > 0 {
 		result = append(result, member{"resolved", encoded(c.resolved)})
 	}
-	a.text = "Nothing was sent. create_deal with these arguments would send this body."
+	const would = "Nothing was sent. create_deal with these arguments would send "
+	if made := c.made(ctx, createDeal.Name, body); made != nil {
+		result = append(result, member{"made", quoted(made.Ref)})
+		a.text = fmt.Sprintf(would+"nothing either: an earlier call has made %s, which it would answer with.", made.Ref)
+		a.structured = result.JSON()
+		return a, nil
+	}
+	a.text = would + "this body."
 	like, err := c.dealLike(ctx, args)
-	switch rec := c.madeBefore(ctx, createDeal.Name); {
-	case rec != nil:
-		result = append(result, member{"made", quoted(rec.Ref)})
-		a.text = fmt.Sprintf("Nothing was sent. create_deal with these arguments would send nothing either: an earlier call has made %s, which it would answer with.", rec.Ref)
+	switch {
 	case err != nil:
 		a.text += " Whether a deal that looks the same is there could not be looked up: " + explain(err).text
+	case like != nil && (c.another || c.SkipDuplicateCheck):
+		result = append(result, member{"lookAlike", like.JSON()})
+		a.text += fmt.Sprintf(" A deal that looks the same is there: %s.", aDeal.told(like))
 	case like != nil:
 		result = append(result, member{"lookAlike", like.JSON()})
 		a.text = fmt.Sprintf("Nothing was sent. A deal that looks the same is there: %s. create_deal would stop at it, unless allowDuplicate is true; then it would send this body.", aDeal.told(like))
 	}
 	a.structured = result.JSON()
 	return a, nil
+}
+
+// made is what a tool has made of these arguments, letter for letter or as they are meant; nil:
+// nothing, or a second one is wanted.
+func (c *call) made(ctx context.Context, tool string, body object) *journal.Record {
+	if rec := c.madeBefore(ctx, tool); rec != nil || c.Journal == nil || c.another {
+		return rec
+	}
+	rec, ok, err := c.Journal.Same(ctx, c.Tenant, tool, fingerprint(body.JSON()))
+	if err != nil || !ok {
+		return nil
+	}
+	return rec
 }

@@ -59,8 +59,10 @@ func TestPreviewDealSays(t *testing.T) {
 		fault  func(*http.Request) sandbox.Fault
 		says   []string
 	}{
-		"a deal that looks the same": {args: there, says: []string{"A deal that looks the same is there: dl_acme_renewal", `"lookAlike":{"id":"dl_acme_renewal"`, "allowDuplicate"}},
-		"a deal made before":         {before: `{` + minimal + `}`, args: `{` + minimal + `}`, says: []string{"an earlier call has made dl_1001", `"made":"dl_1001"`}},
+		"a deal that looks the same":         {args: there, says: []string{"A deal that looks the same is there: dl_acme_renewal", `"lookAlike":{"id":"dl_acme_renewal"`, "allowDuplicate"}},
+		"a deal made before":                 {before: `{` + minimal + `}`, args: `{` + minimal + `}`, says: []string{"an earlier call has made dl_1001", `"made":"dl_1001"`}},
+		"a deal made before, by other words": {before: `{` + minimal + `}`, args: `{"title":"Rollout","clientId":"Northwind","pipelineId":"sales"}`, says: []string{"an earlier call has made dl_1001"}},
+		"one more is wanted":                 {before: `{` + minimal + `}`, args: `{` + minimal + `,"allowDuplicate":true}`, says: []string{"would send this body. A deal that looks the same is there: dl_1001"}},
 		"a look-up that failed": {
 			args: `{` + minimal + `}`,
 			fault: func(r *http.Request) sandbox.Fault {

@@ -281,7 +281,7 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 	}
 	names := namingsOf(reflect.TypeFor[A]())
 	published := in.JSON()
-	if t.Bare {
+	if t.Bare && d.serves(createDeal.Name) {
 		published = in.Bare()
 	}
 	advertised := mcp.NewToolWithRawSchema(t.Name, t.About, published)
@@ -315,14 +315,18 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 			if f.cause != nil {
 				d.Log.DebugContext(ctx, "tool failed", "call", r.Call, "tool", t.Name, "outcome", r.Outcome, "error", f.cause)
 			}
+			if len(c.notes) > 0 && f.outcome != invalid {
+				f.text += "\n" + strings.Join(c.notes, ".\n") + "."
+			}
 			return failed(t.Name, f), nil
 		}
+		a.text, a.structured = c.Heffl.Redact(a.text), json.RawMessage(c.Heffl.Redact(string(a.structured))) // an argument may have held the key
 		r.Outcome, r.Object = a.outcome, a.id
 		return a.result(out), nil
 	}
 	var as func(workspace.Known) mcp.Tool
 	if t.Knows {
-		as = t.as(advertised, in)
+		as = t.as(advertised, in, d)
 	}
 	return server.ServerTool{Tool: advertised, Handler: handle}, as, nil
 }

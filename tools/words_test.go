@@ -352,3 +352,85 @@ func TestNameMeansAnother(t *testing.T) {
 		})
 	}
 }
+
+// TestOptionThatCannotBeLookedUp holds that a value that is not among the options that are known goes
+// nowhere while it cannot be found out whether it is a new one.
+func TestOptionThatCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		c := connectTo(t, Deps{Heffl: h.client()})
+		if r := callTool(t, c, "create_deal", `{`+minimal+`,"cf_region":"north"}`); r.IsError {
+			t.Fatal(textOf(r))
+		}
+		time.Sleep(10 * time.Second) // the list is old enough to be read again before it refuses
+		h.answers = map[string]string{"/custom-fields": "<html>"}
+		r := callTool(t, c, "create_deal", `{"title":"Another","clientId":"clt_acme","pipelineId":"dpl_sales","cf_region":"the moon"}`)
+		if text := textOf(r); !r.IsError || !strings.Contains(text, `cf_region could not be looked up ("the moon")`) || len(writes(h.sb.Requests())) != 1 {
+			t.Errorf("create_deal(an option that cannot be looked up) = %s", text)
+		}
+	})
+}
+
+// TestLookUpsAndFaults holds that neither hides the other, and that there is a bound.
+func TestLookUpsAndFaults(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.answers = map[string]string{"/products": "<html>"}
+	c := connectTo(t, Deps{Heffl: h.client()})
+	for args, says := range map[string][]string{
+		`{"title":"a","clientId":"clt_acme","pipelineId":"Sails","priority":"URGENT","products":[{"productId":"prd_new","quantity":1}]}`: {
+			"pipelineId: no pipeline is named", "priority: got", "products[0].productId could not be looked up"},
+		`{"title":"a","clientId":"clt_acme","pipelineId":"Sales","products":[{"productId":"prd_new","quantity":1}]}`: {
+			"nothing was sent, because products[0].productId could not be looked up", "Heffl's answer is of no use", "HEFFL_BASE_URL"},
+		`{"title":"a","clientId":"clt_acme","pipelineId":"Sales","assignees":["` + strings.Repeat(`Sara","`, 150) + `Sara"]}`: {"153 names, and one call may have 100"},
+	} {
+		r := callTool(t, c, "create_deal", args)
+		for _, part := range says {
+			if text := textOf(r); !r.IsError || !strings.Contains(text, part) {
+				t.Errorf("create_deal(%.150s) = %s, want it to say %q", args, text, part)
+			}
+		}
+	}
+	if sent := writes(h.sb.Requests()); len(sent) > 0 {
+		t.Errorf("Heffl received %+v, want no write", sent)
+	}
+}
+
+// TestLookAlikeAmongMany finds a deal that looks the same among hundreds of such a title, as far as a
+// call looks, and says where it looks no further.
+func TestLookAlikeAmongMany(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		others int
+		stops  bool
+		says   string
+	}{
+		{350, true, "a deal that looks the same is there: dl_it"},
+		{600, false, "There are more deals of such a title than were looked through"},
+	} {
+		h := newHouse(t)
+		row := func(id, client string) string {
+			return fmt.Sprintf(`{"id":%q,"title":"Renewal","clientId":%q,"pipelineId":"dpl_sales","status":"ACTIVE","createdAt":"2020-01-01T00:00:00Z"}`, id, client)
+		}
+		h.meets = func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/deals") {
+				return nil, nil
+			}
+			var from int
+			fmt.Sscan(r.URL.Query().Get("cursor"), &from)
+			var rows []string
+			for i := from; i < min(from+100, tt.others); i++ {
+				rows = append(rows, row(fmt.Sprint("dl_", i), "clt_acme"))
+			}
+			if from+100 >= tt.others {
+				return answerOf(http.StatusOK, fmt.Sprintf(`{"data":[%s],"meta":{"hasMore":false}}`, strings.Join(append(rows, row("dl_it", "clt_northwind")), ","))), nil
+			}
+			return answerOf(http.StatusOK, fmt.Sprintf(`{"data":[%s],"meta":{"hasMore":true,"nextCursor":"%d"}}`, strings.Join(rows, ","), from+100)), nil
+		}
+		r := callTool(t, connectTo(t, Deps{Heffl: h.client()}), "create_deal", `{"title":"Renewal","clientId":"clt_northwind","pipelineId":"dpl_sales"}`)
+		if text := textOf(r); r.IsError != tt.stops || !strings.Contains(text, tt.says) {
+			t.Errorf("create_deal() among %d deals of its title = %s, want %q", tt.others, text, tt.says)
+		}
+	}
+}
