@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/schema"
@@ -179,11 +178,8 @@ func names[T any](things []T, name func(T) string) string {
 	return s
 }
 
-// label is a name that somebody gave in Heffl, made fit to stand in a description: one short line.
-func label(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	return cut(s, 40)
-}
+// label is a name that somebody gave in Heffl, made fit to stand in a description.
+func label(s string) string { return line(s, 40) }
 
 // propertyName is what every client takes for the name of a property.
 var propertyName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"heffl-mcp/heffl"
@@ -140,6 +141,16 @@ func bounded(s string) string {
 		cut = cut[:len(cut)-1]
 	}
 	return cut + "…"
+}
+
+// line is what somebody else wrote, fit to stand among our words: one line without what is not seen or
+// turns the direction of writing, and no longer than n characters.
+func line(s string, n int) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	if short := cut(s, n); short != s {
+		return short + "…"
+	}
+	return s
 }
 
 // brief is a JSON value, cut to what is needed to recognise it.

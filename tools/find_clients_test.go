@@ -182,7 +182,7 @@ func TestNoClients(t *testing.T) {
 	}{
 		{with, FindClientsArgs{Query: "x"}, workspace.Found{}, `No contact or company was found for "x". To find more, give an e-mail, domain or phone number. create_client makes a new one.`},
 		{without, FindClientsArgs{Query: "x"}, workspace.Found{Near: near, Partial: true}, `No contact or company was found for "x". Nearest: ` + strings.Repeat("a", 80) +
-			` (clt_1, company, a@b.example), B (clt_2). Not all clients were looked through for another spelling. To find more, give an e-mail, domain or phone number.`},
+			`… (clt_1, company, a@b.example), B (clt_2). Not all clients were looked through for another spelling. To find more, give an e-mail, domain or phone number.`},
 		{without, FindClientsArgs{Query: "clt_x"}, workspace.Found{Partial: true}, `No contact or company was found for "clt_x". Only the newest clients were looked through for this ID; other tools take it as it is. To find more, give an e-mail, domain or phone number.`},
 		{with, FindClientsArgs{Type: "contact"}, workspace.Found{}, `There is no contact that the API key's user can see.`},
 		{with, FindClientsArgs{Query: "x", Cursor: "c"}, workspace.Found{}, `There is no further contact or company.`},

@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -64,16 +62,5 @@ func clientOf(ctx context.Context, req mcp.CallToolRequest) string {
 	if s, ok := server.ClientSessionFromContext(ctx).(server.SessionWithClientInfo); ok && info.Name == "" {
 		info = s.GetClientInfo()
 	}
-	return printable(strings.TrimSpace(info.Name + " " + info.Version))
-}
-
-// printable is what somebody else wrote, fit for one line of a log.
-func printable(s string) string {
-	const enough = 80
-	return cut(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s), enough)
+	return line(info.Name+" "+info.Version, 80)
 }

@@ -63,18 +63,18 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 
 // elsewhere words that something of the name is there, and why it is no use here.
 func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string {
-	name := cmp.Or(e.Match.Name, e.Match.ID)
+	name, where := line(cmp.Or(e.Match.Name, e.Match.ID), 80), line(e.Where, 80)
 	switch {
 	case e.Why == workspace.OtherPipeline && r.scope.name != "":
-		s := fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s; ", name, kind, e.Where, r.pipelineName())
+		s := fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s; ", name, kind, where, r.pipelineName())
 		if kind == workspace.CustomField {
-			return s + "leave it out, or put the deal into " + e.Where
+			return s + "leave it out, or put the deal into " + where
 		}
-		return s + "put it into " + e.Where + ", or give a " + string(kind) + " of " + r.pipelineName()
+		return s + "put it into " + where + ", or give a " + string(kind) + " of " + r.pipelineName()
 	case e.Why == workspace.OtherPipeline:
-		return fmt.Sprintf("%s is a %s of the pipeline %s only", name, kind, e.Where)
+		return fmt.Sprintf("%s is a %s of the pipeline %s only", name, kind, where)
 	case e.Why == workspace.OtherType:
-		return fmt.Sprintf("%s is a %s for %s only", name, kind, e.Where)
+		return fmt.Sprintf("%s is a %s for %s only", name, kind, where)
 	}
 	return fmt.Sprintf("the %s %s is not active any more", kind, name)
 }
@@ -84,10 +84,10 @@ func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string 
 func (r *reading) pipelineName() string {
 	for _, p := range r.Workspace.Known().Pipelines.Items {
 		if p.ID == r.scope.pipeline {
-			return cmp.Or(p.Name, p.ID)
+			return line(cmp.Or(p.Name, p.ID), 80)
 		}
 	}
-	return r.scope.name
+	return line(r.scope.name, 80)
 }
 
 // whose says what the custom fields are of.
@@ -124,11 +124,11 @@ func named(c workspace.Candidate) string {
 	if c.ID != c.Name {
 		facts = slices.Insert(facts, 0, c.ID)
 	}
-	name := cut(cmp.Or(c.Name, "without a name"), 80)
+	name := cmp.Or(line(c.Name, 80), "without a name")
 	if len(facts) == 0 {
 		return name
 	}
-	return name + " (" + cut(strings.Join(facts, ", "), 200) + ")"
+	return name + " (" + line(strings.Join(facts, ", "), 200) + ")"
 }
 
 // handle is what tells one thing of a kind from others of its name.
