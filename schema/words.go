@@ -55,7 +55,7 @@ func describe(s *jsonschema.Schema) string {
 	if nullable(s) {
 		what += " or null"
 	}
-	if s.Description != "" && s.Format == "" { // a format's words say it already
+	if s.Description != "" {
 		what += " (" + s.Description + ")"
 	}
 	return what

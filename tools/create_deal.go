@@ -39,7 +39,7 @@ type DealArgs struct {
 	SourceID          string                    `json:"sourceId,omitempty" names:"source" jsonschema_extras:"x-visible=true,x-aka=source crmSourceId leadSource" jsonschema_description:"CRM source: name or ID"`
 	OwnerUserID       string                    `json:"ownerUserId,omitempty" names:"user" jsonschema_extras:"x-visible=true,x-aka=owner ownerId ownerName user userId salesperson" jsonschema_description:"Owner: user's name, e-mail or ID"`
 	Price             json.Number               `json:"price,omitempty" jsonschema_extras:"x-aka=amount value dealValue dealAmount total revenue" jsonschema_description:"Value of the deal"`
-	ExpectedCloseDate string                    `json:"expectedCloseDate,omitempty" jsonschema:"format=date-time" jsonschema_extras:"x-aka=closeDate closingDate expectedClose expectedCloseAt dueDate" jsonschema_description:"Day (2026-06-30) or RFC 3339"`
+	ExpectedCloseDate string                    `json:"expectedCloseDate,omitempty" jsonschema:"format=date-time" jsonschema_extras:"x-aka=closeDate closingDate expectedClose expectedCloseAt dueDate" jsonschema_description:"or a day: 2026-06-30"`
 	Priority          string                    `json:"priority,omitempty" jsonschema:"enum=LOW,enum=MEDIUM,enum=HIGH" jsonschema_extras:"x-aka=importance urgency"`
 	Status            string                    `json:"status,omitempty" jsonschema:"enum=ACTIVE,enum=WON,enum=LOST" jsonschema_extras:"x-aka=state dealStatus"`
 	Currency          string                    `json:"currency,omitempty" jsonschema:"pattern=^[A-Z]{3}$" jsonschema_extras:"x-form=three capital letters,x-aka=currencyCode" jsonschema_description:"ISO 4217; only if the user named one"`

@@ -35,7 +35,8 @@ type fieldsRead struct {
 	resolved []understood
 	repairs  []schema.Repair
 	notes    []string
-	failed   *words // a value that could not be looked up
+	failed   *words // a field or value that could not be looked up
+	unread   bool   // the definitions could not be read
 }
 
 // given is a path below a key, as the arguments have it: by label, if it was given so.
@@ -99,6 +100,7 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 		return read
 	}
 	if _, err := r.definitions(ctx); err != nil {
+		read.unread = true
 		r.passOn(read, members, err)
 		return read
 	}
@@ -145,7 +147,8 @@ func isBag(name string) bool {
 // passOn leaves members as they are, since the definitions could not be read, and says so.
 func (r *reading) passOn(read *fieldsRead, members object, err error) {
 	for _, m := range members {
-		if i := r.unknown(m.name); i >= 0 && !strings.HasPrefix(m.name, "cf_") && r.faults[i].Meant == "" {
+		if i := r.unknown(m.name); i >= 0 && !strings.HasPrefix(m.name, "cf_") && r.mayBeLabel(r.faults[i]) {
+			read.failed = cmp.Or(read.failed, &words{path: "the custom field " + r.pathOf(m.name), text: m.name, err: err})
 			r.faults[i].Want += " (labels of custom fields cannot be told now: " + reason(err) + ")"
 		}
 		r.hint(m.name, nil)

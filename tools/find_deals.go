@@ -90,7 +90,21 @@ func runFindDeals(ctx context.Context, c *call, args FindDealsArgs) (*answer, er
 	if err := l.read(ctx); err != nil {
 		return nil, err
 	}
+	if len(l.deals) == 0 && args.ClientID != "" {
+		l.employer = c.employer(ctx, args.ClientID)
+	}
 	return l.answer(), nil
+}
+
+// employer says at which company a client works who is a contact: the deals may be its. It is empty
+// for any other, and where that cannot be told.
+func (c *call) employer(ctx context.Context, id string) string {
+	found, err := c.Workspace.FindClients(ctx, id, workspace.Find{Type: "contact"})
+	if err != nil || len(found.Items) != 1 || found.Items[0].CompanyID == "" {
+		return ""
+	}
+	person := found.Items[0]
+	return fmt.Sprintf(" %s works at %s: for its deals give clientId %s.", line(person.Name, 80), line(cmp.Or(person.CompanyName, "a company"), 80), person.CompanyID)
 }
 
 // oneDeal is the deal of an ID, with all that it has.
@@ -118,7 +132,7 @@ func (c *call) oneDeal(ctx context.Context, id string) (*answer, error) {
 }
 
 // rowMembers are what tells a deal from others, in this order.
-var rowMembers = []string{"id", "number", "title", "client", "stage", "status", "price", "ownerName", "expectedCloseDate", "createdAt"}
+var rowMembers = []string{"id", "number", "title", "client", "pipelineId", "stage", "status", "price", "ownerName", "expectedCloseDate", "createdAt"}
 
 // dealRow is a deal with no more than rowMembers, and the client by name.
 func dealRow(deal object) object {
@@ -184,13 +198,14 @@ func (w condition) of(deal object) (value string, told bool) {
 // A dealListing is one call's way through the list of deals.
 type dealListing struct {
 	*call
-	limit   int
-	query   string
-	wanted  []condition
-	began   string      // Heffl's cursor of the first page that it reads
-	at      dealsCursor // where it goes on
-	more    bool        // there may be something to go on to
-	resumed bool        // it goes on from a page before
+	limit    int
+	query    string
+	wanted   []condition
+	employer string      // of the client, if nothing is found
+	began    string      // Heffl's cursor of the first page that it reads
+	at       dealsCursor // where it goes on
+	more     bool        // there may be something to go on to
+	resumed  bool        // it goes on from a page before
 
 	deals   []object
 	looked  int // at so many deals
@@ -426,11 +441,18 @@ func (l *dealListing) notFound() string {
 		return "There are no deals."
 	}
 	var wider []string
-	if l.query != "" {
-		wider = append(wider, "give fewer words as query, which is looked for in title, number and client's name")
+	if len(strings.Fields(l.query)) > 1 {
+		wider = append(wider, "give fewer words as query")
 	}
 	if len(drop) > 0 {
 		wider = append(wider, "leave out "+strings.Join(drop, " or "))
 	}
-	return "No deal fits " + strings.Join(asked, ", ") + ". To find more, " + strings.Join(wider, ", or ") + "."
+	s := "No deal fits " + strings.Join(asked, ", ") + "."
+	if l.query != "" {
+		s += " A query is looked for in title, number and client's name."
+	}
+	if len(wider) > 0 {
+		s += " To find more, " + strings.Join(wider, ", or ") + "."
+	}
+	return s + l.employer
 }

@@ -188,7 +188,7 @@ const (
 func (r *reading) understand(ctx context.Context, in *schema.Schema, complete func(context.Context, *reading) error) error {
 	r.doc = parse(r.raw)
 	r.suppose(in)
-	if len(r.faults) > 0 {
+	if slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return !r.mayBeLabel(f) }) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, forFaults)
 		defer cancel()
@@ -406,11 +406,18 @@ func (r *reading) judge(fields *fieldsRead) error {
 	if failed == nil {
 		return nil
 	}
-	if len(r.faults)+len(r.problems)+len(fields.problems) == 0 {
+	certain := func(f schema.Fault) bool { return !fields.unread || !r.mayBeLabel(f) }
+	if len(r.problems)+len(fields.problems) == 0 && !slices.ContainsFunc(r.faults, certain) {
 		return notLookedUp(failed)
 	}
 	r.problems = append(r.problems, failed.path+": could not be looked up ("+reason(failed.err)+"); it may stay as it is")
 	return nil
+}
+
+// mayBeLabel reports whether a fault is that of a property that may be the label of a custom field.
+func (r *reading) mayBeLabel(f schema.Fault) bool {
+	return r.entity != "" && f.Keyword == "unknown" && (f.Meant == "" || f.Guessed) &&
+		slices.ContainsFunc(r.doc, func(m member) bool { return f.In(m.name) })
 }
 
 // lacksScope reports whether the pipeline is not known for a fault of what would say it.

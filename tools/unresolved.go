@@ -43,7 +43,7 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 	}
 	near := likeliest(e.Candidates)
 	switch {
-	case near != nil && near.Score >= nearlyCertain:
+	case near != nil && near.Score >= enough(e.Kind):
 		fmt.Fprintf(&b, "; if %s is meant, give %s", named(*near), quoted(near.ID))
 		if len(e.Candidates) > 1 {
 			b.WriteString("; else there are " + candidates(slices.DeleteFunc(slices.Clone(e.Candidates), func(c workspace.Candidate) bool { return c.ID == near.ID })))
@@ -100,6 +100,14 @@ func (r *reading) whose() string {
 
 // nearlyCertain is the likeness from which one candidate is put forward as what was meant.
 const nearlyCertain = 0.7
+
+// enough is nearlyCertain, and more among the many that are searched: there a stranger may be near.
+func enough(k workspace.Kind) float64 {
+	if searched(k) {
+		return 0.77
+	}
+	return nearlyCertain
+}
 
 // likeliest is the candidate that is clearly nearer than every other; nil: there is none.
 func likeliest(list []workspace.Candidate) *workspace.Candidate {
