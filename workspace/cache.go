@@ -115,7 +115,8 @@ const (
 	pageSize  = 100 // the documented maximum
 	maxPages  = 20  // of reference data
 	liveLists = 5   // pages of a list of clients, leads or deals, which can be very long
-	liveFinds = 3   // pages of what a search in one of these finds
+	liveFinds = 1   // pages of what a search in one of these finds, if it is to decide
+	liveTurns = 3   // pages of what it finds, if that is to be shown
 )
 
 // reader reads a page of a list.

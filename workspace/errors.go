@@ -1,11 +1,14 @@
 package workspace
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // UnresolvedError says that words do not name exactly one thing of a kind.
 type UnresolvedError struct {
 	Kind  Kind
-	Input string
+	Input string // the words; of those that are too long to name anything, only the beginning
 
 	// Candidates are the nearest things there are, the nearest first, at most five; when Ambiguous,
 	// those that the words name.
@@ -23,10 +26,11 @@ type UnresolvedError struct {
 	// title, the number and the client's name; what else it looks into is not.
 	Searched bool
 
-	// Elsewhere is what the words do name, where that cannot be used; nil: nothing.
+	// Elsewhere is what the words do name, where that cannot be used; nil: nothing. What they name less
+	// well, and could be used, is among the Candidates.
 	Elsewhere *Elsewhere
 
-	IDOf Kind // Input has the form of an ID of this other kind; empty: it has not
+	IDOf Kind // Input has the form of an ID of this other kind, and nothing is called so; empty: it has not
 }
 
 // Elsewhere is a thing that fits the words and not the place.
@@ -67,6 +71,9 @@ func (e *UnresolvedError) Error() string {
 	}
 	return fmt.Sprintf("no %s is named %q", e.Kind, e.Input)
 }
+
+// ErrPartial says that a list has pages that were not read, and that what is asked for may be there.
+var ErrPartial = errors.New("the list has more pages than were read")
 
 // LookupError says that a list could not be read, so nothing is known. It unwraps to the reason,
 // an error of package heffl or of the context.

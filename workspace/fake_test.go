@@ -17,12 +17,13 @@ import (
 )
 
 // fake is a Heffl whose lists a test writes and changes. Its search is a substring match, but for
-// case, in the whole row; a list pages only where pageSize is set or a client asks for a size.
+// case, in the whole row or in some members; a list pages only where pageSize is set or a client asks for a size.
 type fake struct {
 	mu       sync.Mutex
 	lists    map[string][]string // rows as JSON, by path; of /custom-fields by path?pipelineId
 	envelope string              // of every list, with %s for the rows; empty: v2's
 	pageSize int                 // of a list for which the client names none; 0: all rows
+	searched []string            // the members that the search looks into; empty: the whole row
 	status   map[string]int      // of the answer to a path; 0: 200
 	hold     chan struct{}       // if set, no answer before it is closed
 	asked    []string            // path?query, in order
@@ -64,7 +65,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *fake) page(r *http.Request, rows []string) (page []string, next string) {
 	search := strings.ToLower(r.URL.Query().Get("search"))
-	rows = slices.DeleteFunc(slices.Clone(rows), func(row string) bool { return !strings.Contains(strings.ToLower(row), search) })
+	rows = slices.DeleteFunc(slices.Clone(rows), func(row string) bool { return !strings.Contains(strings.ToLower(f.seen(row)), search) })
 	size, _ := strconv.Atoi(r.URL.Query().Get("pageSize"))
 	if size == 0 {
 		size = f.pageSize
@@ -75,6 +76,19 @@ func (f *fake) page(r *http.Request, rows []string) (page []string, next string)
 		return rows, "null"
 	}
 	return rows[:size], strconv.Quote(strconv.Itoa(from + size))
+}
+
+// seen is what the search looks into.
+func (f *fake) seen(row string) string {
+	var m map[string]any
+	if len(f.searched) == 0 || json.Unmarshal([]byte(row), &m) != nil {
+		return row
+	}
+	var s []string
+	for _, member := range f.searched {
+		s = append(s, fmt.Sprint(m[member]))
+	}
+	return strings.Join(s, "\n")
 }
 
 // set changes a list.

@@ -91,7 +91,7 @@ func (w *Workspace) fieldsOf(at fieldsAt) *cache[Field] {
 		if len(w.fields) >= maxFieldLists {
 			maps.DeleteFunc(w.fields, func(at fieldsAt, _ *cache[Field]) bool { return at != fieldsAt{entity: ofDeals} })
 		}
-		c = newCache(w, func(ctx context.Context) (List[Field], error) { return w.readFields(ctx, at) }, fieldRecord)
+		c = newCache(w, func(ctx context.Context) (List[Field], error) { return w.readFields(ctx, at) }, choiceRecord)
 		w.fields[at] = c
 	}
 	return c

@@ -50,12 +50,15 @@ const (
 // A page is not a moment's picture: of clients that come and go between two calls, one may be left
 // out or come twice. The error is ErrCursor, or a *LookupError.
 func (w *Workspace) FindClients(ctx context.Context, words string, o Find) (Found, error) {
+	if tooLong(words) {
+		if o.Cursor != "" { // of such words there is no page
+			return Found{}, ErrCursor
+		}
+		return Found{}, nil
+	}
 	f, err := w.finding(words, o)
 	if err != nil {
 		return Found{}, err
-	}
-	if f.q.tooLong() {
-		return Found{}, nil
 	}
 	found, err := f.find(ctx, o.Cursor == "")
 	if err != nil {
@@ -69,8 +72,11 @@ func (w *Workspace) FindClients(ctx context.Context, words string, o Find) (Foun
 // is left to Heffl's search. For a name or phone number, which people write in several ways, the newest
 // of each list are looked through as well. The error is a *LookupError.
 func (w *Workspace) NamedClients(ctx context.Context, words, clientType string) ([]heffl.Account, error) {
+	if tooLong(words) {
+		return nil, nil
+	}
 	f, err := w.finding(words, Find{Type: clientType})
-	if err != nil || f.q.plain.exact == "" || f.q.tooLong() {
+	if err != nil || f.q.plain.exact == "" {
 		return nil, err
 	}
 	named, err := f.named(ctx)
@@ -82,7 +88,7 @@ func (w *Workspace) NamedClients(ctx context.Context, words, clientType string) 
 
 func (f *finding) named(ctx context.Context) ([]hit, error) {
 	var all []hit
-	for range liveFinds {
+	for range liveTurns {
 		turn, next, err := f.turn(ctx)
 		if err != nil {
 			return nil, err
@@ -180,7 +186,7 @@ func (f *finding) find(ctx context.Context, first bool) (Found, error) {
 // search shows what Heffl's search finds.
 func (f *finding) search(ctx context.Context) (Found, error) {
 	var rows []hit
-	for range liveFinds {
+	for range liveTurns {
 		turn, next, err := f.turn(ctx)
 		if err != nil {
 			return Found{}, err
@@ -312,6 +318,7 @@ func (h hit) compare(o hit) int {
 // rank puts rows of several lists in one order, each once.
 func (q *query) rank(lists []rows) []hit {
 	var hits []hit
+	var c comparison
 	seen := map[string]bool{}
 	for _, l := range lists {
 		for i, a := range l.items {
@@ -320,7 +327,7 @@ func (q *query) rank(lists []rows) []hit {
 			}
 			seen[a.ID] = true
 			level, _ := q.match(&l.records[i])
-			hits = append(hits, hit{a, level, q.likeness(&l.records[i]), createdAt(members(a.Raw)), i})
+			hits = append(hits, hit{a, level, c.likeness(q, &l.records[i]), createdAt(members(a.Raw)), i})
 		}
 	}
 	slices.SortStableFunc(hits, hit.compare)

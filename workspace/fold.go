@@ -40,6 +40,33 @@ func read(text string, legal bool) reading {
 	return r
 }
 
+// readOption reads a value of a custom field, or its label. These are no names: what people leave out
+// of a name tells "A-" from "A", "-1" from "1" and "1.5" from "1-5". They are the same but for case,
+// spaces, and _ or - where another has a space between letters.
+func readOption(text string) reading {
+	tidy := []rune(strings.Join(strings.Fields(norm.NFC.String(text)), " "))
+	for i := 1; i < len(tidy)-1; i++ {
+		if (tidy[i] == '_' || tidy[i] == '-') && ofLetter(tidy[i-1]) && ofLetter(tidy[i+1]) {
+			tidy[i] = ' '
+		}
+	}
+	cased := oneCase(string(tidy))
+	return reading{exact: text, cased: cased, core: cased}
+}
+
+func ofLetter(r rune) bool { return unicode.IsLetter(r) || unicode.IsMark(r) }
+
+// oneCase makes one of what [strings.EqualFold] holds for the same.
+func oneCase(text string) string {
+	return strings.Map(func(r rune) rune {
+		first := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			first = min(first, other)
+		}
+		return unicode.ToLower(first)
+	}, text)
+}
+
 // clean drops what is not seen: spaces at the ends and more than one between words, control and
 // format characters (marks of the direction of writing, zero-width spaces), and ways of encoding
 // the same letter.
@@ -68,8 +95,13 @@ func fold(text string) string { return joinWords(foldWords(clean(text))) }
 
 // Holding returns a function that reports whether one of some names holds part, but for case, accents,
 // punctuation and spaces. Of a part that is nothing but punctuation, that counts. Every name holds an
-// empty part.
+// empty part. A part that is longer than any name is looked for letter for letter.
 func Holding(part string) func(names ...string) bool {
+	if tooLong(part) {
+		return func(names ...string) bool {
+			return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, part) })
+		}
+	}
 	p := read(part, false)
 	return func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool {

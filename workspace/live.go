@@ -13,9 +13,6 @@ import (
 	"heffl-mcp/heffl"
 )
 
-// maxWords is the longest name that is searched by, in characters.
-const maxWords = 300
-
 const (
 	// shortAge is how long a list of one page answers for itself. It is little: what is new in it may
 	// bear the name of what is not.
@@ -78,12 +75,12 @@ func (w *Workspace) finders(kind Kind) []finder {
 }
 
 // findLive looks through lists that are short. Otherwise it asks Heffl's search, and takes what that
-// is sure to find if it looks for the words as they stand but for case. It may do no more than
-// that, so for the rest, and before it fails, it looks through the lists.
-func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query, _ Scope) (Match, error) {
-	failed := &UnresolvedError{Kind: kind, Input: q.input}
-	if q.plain.exact == "" || q.tooLong() {
-		return Match{}, failed
+// is sure to find: names that hold the words as they stand but for case, and e-mails. What is known by
+// something else, or written in another way, may be left out there, so for that, and before it fails,
+// it looks through the lists.
+func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query) (Match, error) {
+	if q.plain.exact == "" {
+		return Match{}, &UnresolvedError{Kind: kind, Input: q.input}
 	}
 	lists := w.finders(kind)
 	if m, decided, err := findShort(ctx, lists, kind, q); decided || err != nil {
@@ -93,10 +90,10 @@ func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query, _ Scope) 
 	if err != nil {
 		return Match{}, err
 	}
-	m, level, failed := q.decide(kind, found.records, false)
-	searched := !found.partial && level == noMatch
-	if !found.partial && level <= searchFinds {
-		return m, asError(failed)
+	v := q.decide(kind, found.records, false)
+	searched := !found.partial && len(v.best) == 0
+	if !found.partial && len(v.best) > 0 && !slices.ContainsFunc(v.best, func(f fit) bool { return !surelyFound(kind, f) }) {
+		return v.match, asError(v.failed)
 	}
 	for _, maxAge := range w.ages() {
 		all, err := viewAll(ctx, lists, maxAge)
@@ -104,19 +101,18 @@ func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query, _ Scope) 
 			return Match{}, err
 		}
 		all.records = slices.Concat(found.records, all.records)
-		m, _, failed = q.decide(kind, all.records, all.partial)
-		if failed == nil {
-			return m, nil
+		if v = q.decide(kind, all.records, all.partial); v.failed == nil {
+			return v.match, nil
 		}
-		failed.Searched = searched
+		v.failed.Searched = searched
 		if all.partial { // reading the same pages again decides nothing
-			if failed.Matches == 0 {
-				failed.Candidates = near(ctx, lists, kind, q, all)
+			if len(v.best) == 0 {
+				v.failed.Candidates = near(ctx, lists, kind, q, all)
 			}
-			return Match{}, failed
+			break
 		}
 	}
-	return Match{}, failed
+	return Match{}, v.failed
 }
 
 // findShort decides where the lists are short enough to be read whole. Deals change too often.
@@ -124,19 +120,19 @@ func findShort(ctx context.Context, lists []finder, kind Kind, q *query) (m Matc
 	if kind == Deal {
 		return Match{}, false, nil
 	}
-	var failed *UnresolvedError
+	var v verdict
 	for _, maxAge := range []time.Duration{shortAge, missAge} {
 		views, err := each(ctx, lists, func(ctx context.Context, l finder) (view, error) { return l.whole(ctx, maxAge) })
 		all := join(views)
 		if err != nil || all.partial {
 			return Match{}, false, err
 		}
-		if m, _, failed = q.decide(kind, all.records, false); failed == nil {
-			return m, true, nil
+		if v = q.decide(kind, all.records, false); v.failed == nil {
+			return v.match, true, nil
 		}
 	}
-	failed.Searched = !failed.Ambiguous // all there is was looked through
-	return Match{}, true, failed
+	v.failed.Searched = !v.failed.Ambiguous // all there is was looked through
+	return Match{}, true, v.failed
 }
 
 // asError keeps a nil pointer from being an error.
@@ -158,9 +154,6 @@ func near[L finder](ctx context.Context, lists []L, kind Kind, q *query, all vie
 	}
 	return q.nearest(kind, records)
 }
-
-// tooLong reports whether nothing can have so long a name.
-func (q *query) tooLong() bool { return utf8.RuneCountInString(q.plain.exact) > maxWords }
 
 // searchFor is the text to search by: a part of whatever the words may match.
 func (q *query) searchFor(kind Kind) string {

@@ -24,9 +24,24 @@ const (
 	noMatch
 )
 
-// searchFinds is the last level of what a search for the words finds, if that looks for them as
+// searchFinds is the last level of a name that a search for the words finds, if that looks for them as
 // they stand but for case. To fold more, one must have the whole list.
 const searchFinds = byFirm
+
+// surelyFound reports whether a search by Heffl is sure to have found all that fits as well as f. It is
+// documented to look into names and e-mails, and that of deals into titles and numbers. What it finds
+// by a domain or phone number, it may find of one thing and not of the next.
+func surelyFound(kind Kind, f fit) bool {
+	switch f.how {
+	case howName, howFolded:
+		return f.level <= searchFinds
+	case howEmail:
+		return true
+	case howNumber:
+		return kind == Deal
+	}
+	return false
+}
 
 // What a match goes by, as [Match.How] says it.
 const (
@@ -48,13 +63,16 @@ type query struct {
 	plain  reading
 	legal  reading // with its legal form apart
 	turned reading // "Keller, Anna" as "Anna Keller"; zero: there is no comma
+	choice reading // as an option is read
 	email  string
 	domain string
 	phone  phone
+
+	exactly bool // only what is called so letter for letter fits
 }
 
 func newQuery(words string) *query {
-	q := &query{input: words, plain: read(words, false)}
+	q := &query{input: words, plain: read(words, false), choice: readOption(words)}
 	text := q.plain.exact
 	q.legal = q.plain
 	q.email = emailIn(text)
@@ -174,10 +192,20 @@ func (p phone) local() string {
 
 // match says how well a record fits the words, and by what.
 func (q *query) match(r *record) (level, string) {
-	if q.plain.exact == "" {
+	l, how := q.matchAny(r)
+	if q.exactly && l > byExact {
 		return noMatch, ""
 	}
-	if q.plain.exact == r.id {
+	return l, how
+}
+
+func (q *query) matchAny(r *record) (level, string) {
+	switch {
+	case q.plain.exact == "":
+		return noMatch, ""
+	case r.option:
+		return q.matchOption(r)
+	case q.plain.exact == r.id:
 		return byID, howID
 	}
 	best, how := noMatch, ""
@@ -210,6 +238,17 @@ func (q *query) match(r *record) (level, string) {
 		consider(byPart, howFirst)
 	}
 	return best, how
+}
+
+// matchOption: a value is no better than a label. What is the one of this option may be the other of
+// another, and nothing says which was meant.
+func (q *query) matchOption(r *record) (level, string) {
+	value, label := q.choice.level(&r.names[0]), q.choice.level(&r.names[1])
+	if value == byExact {
+		return value, howID
+	}
+	best := min(value, label)
+	return best, nameOrFolded(best)
 }
 
 func nameOrFolded(l level) string {
@@ -269,8 +308,15 @@ func (q *query) domainLevel(r *record) level {
 	return byFirm
 }
 
+// verdict is what words turn out to name among some records.
+type verdict struct {
+	match  Match
+	best   []fit            // what fits best, be it one thing or several
+	failed *UnresolvedError // why there is no match; nil: there is one
+}
+
 // decide picks the one record that the words name, or says why there is none.
-func (q *query) decide(kind Kind, records []record, partial bool) (Match, level, *UnresolvedError) {
+func (q *query) decide(kind Kind, records []record, partial bool) verdict {
 	var fits, misfits []fit
 	for i := range records {
 		r := &records[i]
@@ -285,22 +331,23 @@ func (q *query) decide(kind Kind, records []record, partial bool) (Match, level,
 		}
 	}
 	failed := &UnresolvedError{Kind: kind, Input: q.input, Partial: partial}
-	if len(fits) == 1 && (!partial || fits[0].level == byID) {
-		return fits[0].as(q.input), fits[0].level, nil
-	}
-	if len(fits) > 0 {
+	v := verdict{best: fits, failed: failed}
+	switch {
+	case !partial && len(misfits) > 0 && (len(fits) == 0 || misfits[0].level < fits[0].level):
+		m := misfits[0] // what fits less well was not meant
+		failed.Elsewhere = &Elsewhere{Match: m.as(q.input), Why: m.record.misfit, Where: m.record.where}
+		failed.Candidates = q.nearest(kind, records)
+	case len(fits) == 0:
+		failed.Candidates = q.nearest(kind, records)
+	case len(fits) == 1 && (!partial || fits[0].level == byID):
+		v.match, v.failed = fits[0].as(q.input), nil
+	default:
 		failed.Ambiguous, failed.Matches = len(fits) > 1, len(fits)
 		for _, f := range fits[:min(len(fits), maxCandidates)] {
 			failed.Candidates = append(failed.Candidates, f.record.candidate(1))
 		}
-		return Match{}, fits[0].level, failed
 	}
-	if len(misfits) > 0 && !partial {
-		m := misfits[0]
-		failed.Elsewhere = &Elsewhere{Match: m.as(q.input), Why: m.record.misfit, Where: m.record.where}
-	}
-	failed.Candidates = q.nearest(kind, records)
-	return Match{}, noMatch, failed
+	return v
 }
 
 type fit struct {

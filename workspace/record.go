@@ -19,10 +19,12 @@ type record struct {
 	phones   []phone
 	at       reading  // the firm that a contact is at, or the client of a deal
 	firm     bool     // may have a legal form, and a domain of its own
+	option   bool     // of a custom field: names are its value and its label, as readOption reads them
 	facts    []string // for Candidate
 	misfit   Why      // why it cannot be used; empty: it can
 	where    string   // for Elsewhere
 	pipeline string   // ID of the pipeline that a stage is of
+	options  []record // of a custom field
 }
 
 // code is a short text by which a thing is known, such as its number.
@@ -186,4 +188,13 @@ func fieldRecord(f *Field) record {
 	return r
 }
 
-func optionRecord(o *Option) record { return newRecord(o.Value, o.Label, false, o.Value) }
+// choiceRecord is that of a custom field with its options.
+func choiceRecord(f *Field) record {
+	r := fieldRecord(f)
+	r.options = recordsOf(optionRecord)(f.Options)
+	return r
+}
+
+func optionRecord(o *Option) record {
+	return record{id: o.Value, name: o.Label, option: true, names: []reading{readOption(o.Value), readOption(o.Label)}}
+}

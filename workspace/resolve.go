@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"heffl-mcp/heffl"
 )
@@ -35,41 +38,84 @@ func (s Scope) fields() fieldsAt {
 }
 
 // Resolve finds what words name. A text of the form of an ID of that kind is taken for one, and
-// nothing is asked. Otherwise the words must be the ID, name, e-mail, domain, phone number, number
+// nothing is asked; one of the form of an ID of another kind names what of the lists is called so letter
+// for letter. Otherwise the words must be the ID, name, e-mail, domain, phone number, number
 // or SKU of one thing, or its name (of a deal: its title) but for case, accents, punctuation, spaces and
 // legal form; for a user, a first name that nobody else has. What is nearer to the letter goes before the rest.
 //
 // An inactive thing is not found, nor a tag for other things than deals, nor what is outside the
-// Scope. Custom fields and their options have IDs without a form of their own, so a key or value
-// that is not there is an error.
+// Scope; where the words fit it better than whatever can be used, they are refused. Custom fields and
+// their options have IDs without a form of their own, so a key or value that is not there is an error.
+// An option is called by its value or its label but for case, spaces, and _ or - where there is a space
+// between letters; one that is the value of one and the label of another is ambiguous.
+//
+// Words of more than 300 characters name nothing.
 //
 // The error is an *UnresolvedError, or a *LookupError when Heffl could not be asked.
 func (w *Workspace) Resolve(ctx context.Context, kind Kind, words string, s Scope) (Match, error) {
+	if tooLong(words) {
+		return Match{}, &UnresolvedError{Kind: kind, Input: beginning(words)}
+	}
 	q := newQuery(words)
 	of := KindOfID(q.plain.exact)
 	if of == Deal && kind != Deal && strings.HasPrefix(q.plain.exact, "deal_") {
 		of = "" // a word like any other: that prefix is not one of the documented ones
 	}
-	if of != "" && kind.hasIDs() {
-		return w.resolveID(ctx, kind, of, q, s)
+	var m Match
+	var err error
+	switch isID := of != "" && kind.hasIDs(); {
+	case isID && kind.takes(of):
+		return w.resolveID(ctx, kind, q, s)
+	case isID:
+		m, err = w.findLikeID(ctx, kind, of, q, s)
+	case kind.isLive():
+		m, err = w.findLive(ctx, kind, q)
+	default:
+		m, err = w.findListed(ctx, kind, q, s)
 	}
-	find := w.findListed
-	if kind.isLive() {
-		find = w.findLive
-	}
-	m, err := find(ctx, kind, q, s)
 	if _, decided := errors.AsType[*UnresolvedError](err); err != nil && !decided {
 		return Match{}, &LookupError{Kind: kind, Err: err}
 	}
 	return m, err
 }
 
+// maxWords is the longest name that is looked for, in characters as they are compared.
+const maxWords = 300
+
+// tooLong reports whether nothing can have so long a name. That costs little, however long it is.
+func tooLong(words string) bool {
+	return len(words) > maxWords*utf8.UTFMax || utf8.RuneCountInString(norm.NFKC.String(words)) > maxWords
+}
+
+// beginning is what is told of words that are too long.
+func beginning(words string) string {
+	const enough = 100 // characters
+	n := 0
+	for i := range words {
+		if n++; n > enough {
+			return words[:i] + "…"
+		}
+	}
+	return words
+}
+
+// findLikeID finds what is called, letter for letter, like the ID of another kind: a tag "cs_team".
+// Of what is searched for in Heffl, such words are no name.
+func (w *Workspace) findLikeID(ctx context.Context, kind, of Kind, q *query, s Scope) (Match, error) {
+	if !kind.isLive() {
+		q.exactly = true
+		m, err := w.findListed(ctx, kind, q, s)
+		e, decided := errors.AsType[*UnresolvedError](err)
+		if !decided || e.Matches > 0 || e.Elsewhere != nil {
+			return m, err
+		}
+	}
+	return Match{}, &UnresolvedError{Kind: kind, Input: q.input, IDOf: of}
+}
+
 // resolveID takes an ID at its word, but for what is known already: its name, and that a stage is
 // of another pipeline.
-func (w *Workspace) resolveID(ctx context.Context, kind, of Kind, q *query, s Scope) (Match, error) {
-	if !kind.takes(of) {
-		return Match{}, &UnresolvedError{Kind: kind, Input: q.input, IDOf: of}
-	}
+func (w *Workspace) resolveID(ctx context.Context, kind Kind, q *query, s Scope) (Match, error) {
 	m := Match{Input: q.input, ID: q.plain.exact, How: howID}
 	v, err := w.view(ctx, kind, s, asKept)
 	if err != nil || v.at.Before(w.now().Add(-w.ttl)) {
@@ -107,9 +153,9 @@ func (w *Workspace) findListed(ctx context.Context, kind Kind, q *query, s Scope
 		if failed = v.lacks; failed != nil {
 			continue
 		}
-		var m Match
-		if m, _, failed = q.decide(kind, v.records, v.partial); failed == nil {
-			return m, nil
+		found := q.decide(kind, v.records, v.partial)
+		if failed = found.failed; failed == nil {
+			return found.match, nil
 		}
 	}
 	if kind == CustomField && s.fields().entity == ofDeals && failed.Kind == kind && !failed.Ambiguous && !failed.Partial {
@@ -166,7 +212,7 @@ func (w *Workspace) options(ctx context.Context, s Scope, maxAge time.Duration) 
 	if i := slices.IndexFunc(l.Items, func(f Field) bool { return f.Key == s.Field }); i < 0 {
 		v.lacks = lacking(CustomField, s.Field, fields, l.Partial)
 	} else {
-		v.records = recordsOf(optionRecord)(l.Items[i].Options)
+		v.records = fields[i].options
 	}
 	return v, err
 }
@@ -194,7 +240,11 @@ func (w *Workspace) Candidates(ctx context.Context, kind Kind, s Scope) ([]Candi
 }
 
 func lacking(kind Kind, id string, records []record, partial bool) *UnresolvedError {
-	return &UnresolvedError{Kind: kind, Input: id, Candidates: newQuery(id).nearest(kind, records), Partial: partial}
+	e := &UnresolvedError{Kind: kind, Input: beginning(id), Partial: partial}
+	if !tooLong(id) {
+		e.Input, e.Candidates = id, newQuery(id).nearest(kind, records)
+	}
+	return e
 }
 
 // fieldElsewhere is the custom field of another pipeline that the words name; nil if there is none,
@@ -214,6 +264,5 @@ func (w *Workspace) fieldElsewhere(ctx context.Context, q *query, s Scope) *Else
 			records[i].where = pipelines[at].name
 		}
 	}
-	_, _, failed := q.decide(CustomField, records, false)
-	return failed.Elsewhere
+	return q.decide(CustomField, records, false).failed.Elsewhere
 }

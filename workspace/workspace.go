@@ -5,8 +5,10 @@
 //	// m.ID is "clt_...": one client has that e-mail. Otherwise err says how near the words came.
 //
 // Pipelines, stages, users, sources, tags, products and custom fields are read on first need, once
-// for all who need them, and kept for some minutes. Nothing is refused by an old list: before that
-// it is read again. Clients, leads and deals are searched for in Heffl, each time.
+// for all who need them, and kept for some minutes. So are clients and leads, for one minute, where there
+// is but a page of each; where there are more, and of deals always, Heffl is asked to search each time.
+// Before a list refuses words, it is read again if it is more than some seconds old, unless it is too
+// long to be read whole: then the error says so.
 //
 // [Workspace.Resolve] turns words into the one thing that they name; [Workspace.FindClients] lists
 // what they may mean, for a user to choose from.
@@ -19,6 +21,7 @@ package workspace
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,6 +141,28 @@ func (w *Workspace) Tags(ctx context.Context) (List[heffl.Tag], error) {
 // Products returns the catalogue, with what is no longer sold.
 func (w *Workspace) Products(ctx context.Context) (List[heffl.Product], error) {
 	return items(ctx, w, Product, w.products)
+}
+
+// priceAge is how long the price of a product is taken for its price.
+const priceAge = time.Minute
+
+// Product returns the product with an ID as it was at most a minute ago, be it sold no longer. It is not
+// ok where the catalogue lacks it. The error is a *LookupError, of [ErrPartial] where there is more of the
+// catalogue than was read and the product is not in what was.
+func (w *Workspace) Product(ctx context.Context, id string) (p heffl.Product, ok bool, err error) {
+	var l List[heffl.Product]
+	for _, maxAge := range []time.Duration{priceAge, missAge} {
+		if l, _, err = w.products.get(ctx, maxAge); err != nil {
+			return p, false, &LookupError{Kind: Product, Err: err}
+		}
+		if i := slices.IndexFunc(l.Items, func(p heffl.Product) bool { return p.ID == id }); i >= 0 {
+			return l.Items[i], true, nil
+		}
+	}
+	if l.Partial {
+		return p, false, &LookupError{Kind: Product, Err: ErrPartial}
+	}
+	return p, false, nil
 }
 
 func items[T any](ctx context.Context, w *Workspace, kind Kind, c *cache[T]) (List[T], error) {
