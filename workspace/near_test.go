@@ -64,6 +64,19 @@ func TestNearestOfMany(t *testing.T) {
 	}
 }
 
+// Words of any length are refused for their length, without being read. It counts allocations, so it
+// does not run beside others.
+func TestTooLongIsNotRead(t *testing.T) {
+	words := strings.Repeat("\ufb01", 1<<20) // a ligature of two letters: normalizing it makes a copy
+	if n := testing.AllocsPerRun(10, func() {
+		if !tooLong(words) {
+			t.Errorf("tooLong(%d bytes) = false", len(words))
+		}
+	}); n > 0 {
+		t.Errorf("tooLong(%d bytes) makes %v allocations, want none", len(words), n)
+	}
+}
+
 // BenchmarkNearest is what it costs to refuse words.
 func BenchmarkNearest(b *testing.B) {
 	for _, of := range []struct {
