@@ -97,6 +97,28 @@ func (b *Budget) take(ctx context.Context, write bool) error {
 	}
 }
 
+// Left is how many requests Heffl's rate limit lets leave before its window ends, as its last answers
+// say, less those on their way. It is not known before an answer has told of a limit.
+func (b *Budget) Left() (n int, known bool) {
+	if b == nil {
+		return 0, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.limit == 0 {
+		return 0, false
+	}
+	b.roll(time.Now())
+	return max(b.left, 0), true
+}
+
+// roll begins a new window, of which no answer has told yet, when the last one is over.
+func (b *Budget) roll(now time.Time) {
+	if !b.reset.IsZero() && !now.Before(b.reset) {
+		b.left, b.reset = b.limit-b.inFlight, time.Time{}
+	}
+}
+
 // wait is how long a request must wait now, at least.
 func (b *Budget) wait(now time.Time, write bool) time.Duration {
 	if b.blocked.After(now) {
@@ -105,9 +127,7 @@ func (b *Budget) wait(now time.Time, write bool) time.Duration {
 	if b.limit == 0 {
 		return 0
 	}
-	if !b.reset.IsZero() && !now.Before(b.reset) { // a new window, of which no answer has told yet
-		b.left, b.reset = b.limit-b.inFlight, time.Time{}
-	}
+	b.roll(now)
 	left := b.left
 	if !write {
 		left -= b.writers

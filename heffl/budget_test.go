@@ -388,3 +388,40 @@ func TestBudgetUnderFaults(t *testing.T) {
 		}
 	})
 }
+
+// What is left is what the last answers say, less what has left since; a new window begins with all of it.
+func TestBudgetLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := limited(t, 60)
+		want := func(when string, n int, known bool) {
+			t.Helper()
+			if got, ok := c.Budget.Left(); got != n || ok != known {
+				t.Errorf("Left %s = %d, %v; want %d, %v", when, got, ok, n, known)
+			}
+		}
+		want("before an answer", 0, false)
+		if err := create(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		want("after two requests", 58, true)
+		if err := c.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want("with a third on its way", 57, true)
+		time.Sleep(2 * time.Minute)
+		want("in the next window", 60, true)
+		for range 60 {
+			if err := create(t.Context(), &Client{BaseURL: c.BaseURL, Key: c.Key, HTTP: c.HTTP}); err != nil { // another program with the key
+				break
+			}
+		}
+		if _, err := c.CreateDeal(t.Context(), []byte(`{}`)); err == nil {
+			t.Fatal("a request beyond the limit has no error")
+		}
+		want("after a 429", 0, true)
+	})
+	if n, known := (*Budget)(nil).Left(); n != 0 || known {
+		t.Errorf("Left of no budget = %d, %v; want not known", n, known)
+	}
+}

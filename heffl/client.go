@@ -102,7 +102,7 @@ func (c *Client) do(ctx context.Context, method, path string, body json.RawMessa
 	// RoundTrip instead of http.Client.Do: there is no redirect to suppress, so even one with a
 	// malformed Location is the plain 3xx that it is.
 	c.Budget.begin()
-	resp, err := c.transport().RoundTrip(req)
+	resp, err := c.Transport().RoundTrip(req)
 	if err != nil {
 		c.Budget.end(0, nil)
 		return nil, &ConnError{Method: method, Path: name, Sent: out.seal(), Err: c.redactError(withContext(ctx, err))}
@@ -247,7 +247,8 @@ func (c *Client) timeout() time.Duration {
 	return d
 }
 
-func (c *Client) transport() http.RoundTripper {
+// Transport carries the client's requests: to count them, wrap it in a client's HTTP.
+func (c *Client) Transport() http.RoundTripper {
 	switch {
 	case c.HTTP == nil:
 		return sharedTransport
