@@ -33,9 +33,10 @@ type denial struct {
 func (h *HTTP) guarded() bool { return h.Tokens != nil || h.OIDC != nil || h.KeyPerRequest }
 
 // enter finds out who a request is from, and counts it; only then is anything else done for it. The request
-// that it returns has the principal in its context. When it may not enter, it has been answered.
-func (s *site) enter(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	who, denied := s.identify(r)
+// that it returns has the principal in its context. When it may not enter, it has been answered. One that is
+// keyless needs no Heffl key.
+func (s *site) enter(w http.ResponseWriter, r *http.Request, keyless bool) (*http.Request, bool) {
+	who, denied := s.identify(r, keyless)
 	table, counted := s.known, who.counted
 	if counted == "" {
 		table, counted = s.strangers, addressOf(r)
@@ -80,13 +81,13 @@ func (s *site) deny(w http.ResponseWriter, r *http.Request, d *denial) {
 
 // identify is who a request is from, or why that is not known. Each kind of credential that is asked for
 // must be there.
-func (s *site) identify(r *http.Request) (who Principal, denied *denial) {
+func (s *site) identify(r *http.Request, keyless bool) (who Principal, denied *denial) {
 	if s.tokens != nil || s.oidc != nil {
 		if who, denied = s.bearer(r); denied != nil {
 			return who, denied
 		}
 	}
-	if s.keyPerRequest {
+	if s.keyPerRequest && !keyless {
 		return withKey(who, r)
 	}
 	return who, nil

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,11 +19,13 @@ import (
 )
 
 // HTTP serves MCP on one listener: Streamable HTTP at /mcp, without sessions, for every revision since
-// 2025-03-26; HTTP+SSE at /sse and /message for clients of 2024-11-05; and GET /healthz.
+// 2025-03-26; HTTP+SSE at /sse and /message for clients of 2024-11-05; GET /healthz, and GET /readyz and /metrics where
+// there are Ready and Metrics.
 //
 // Who may enter is up to Tokens, OIDC and KeyPerRequest; with none of them, everybody. Outside stand GET /healthz,
 // which says that the program lives, the metadata of OIDC, and a browser's OPTIONS. A handler finds who is calling
-// with PrincipalOf, over every transport; it never sees the request's Authorization or Cookie.
+// with PrincipalOf, over every transport; it never sees the request's Authorization or Cookie. GET /readyz and /metrics
+// are for machines that have no Heffl key: they ask for a token alone, where there are tokens.
 //
 // It refuses (401, 403, 404, 405, 413, 415, 429, 503) before anything is handed to mcp-go, with a JSON-RPC error that
 // has no id. A handler finds values that middleware put into the request's context in its own; the end of that context
@@ -53,6 +56,11 @@ type HTTP struct {
 	// address. Keys are not checked here, so with KeyPerRequest alone nothing keeps a client from using many. 0
 	// means no limit.
 	Rate int
+
+	// Metrics answers GET /metrics, and Ready GET /readyz: 200, or 503 with the first line of its error, which so must
+	// not be a secret. Ready has to come to an end by itself. Without them there are no such paths.
+	Metrics http.Handler
+	Ready   func(context.Context) error
 
 	// TLSCert and TLSKey are files in PEM, the certificate with what it is signed by. Without them requests travel
 	// unencrypted, which only a proxy before this server makes good.
@@ -157,10 +165,12 @@ type site struct {
 }
 
 type route struct {
-	method string // besides HEAD for GET, and OPTIONS
-	json   bool   // has a JSON body
-	open   bool   // to all who read
-	serve  http.HandlerFunc
+	method  string // besides OPTIONS
+	json    bool   // has a JSON body
+	head    bool   // takes HEAD as well
+	open    bool   // to all who read
+	keyless bool   // asks for no Heffl key
+	serve   http.HandlerFunc
 }
 
 // lets says whether a request may enter whoever sent it.
@@ -199,14 +209,30 @@ func (h *HTTP) site() *site {
 		"/mcp":     {method: http.MethodPost, json: true, serve: s.postMCP},
 		"/sse":     {method: http.MethodGet, serve: s.getSSE},
 		"/message": {method: http.MethodPost, json: true, serve: s.postMessage},
-		"/healthz": {method: http.MethodGet, open: true, serve: func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			io.WriteString(w, "ok\n")
+		"/healthz": {method: http.MethodGet, head: true, open: true, serve: func(w http.ResponseWriter, _ *http.Request) {
+			say(w, http.StatusOK, "ok")
 		}},
+	}
+	// Where there are no tokens these two are as open as /healthz, and so not kept out by a rate that others use up.
+	watched := route{method: http.MethodGet, head: true, keyless: true, open: s.tokens == nil && s.oidc == nil}
+	if h.Metrics != nil {
+		watched.serve = h.Metrics.ServeHTTP
+		s.routes["/metrics"] = watched
+	}
+	if h.Ready != nil {
+		watched.serve = func(w http.ResponseWriter, r *http.Request) {
+			if err := h.Ready(r.Context()); err != nil {
+				first, _, _ := strings.Cut(err.Error(), "\n")
+				say(w, http.StatusServiceUnavailable, first)
+				return
+			}
+			say(w, http.StatusOK, "ready")
+		}
+		s.routes["/readyz"] = watched
 	}
 	if s.oidc != nil {
 		for path, at := range metadataPaths {
-			s.routes[at] = route{method: http.MethodGet, open: true, serve: s.metadata(path)}
+			s.routes[at] = route{method: http.MethodGet, head: true, open: true, serve: s.metadata(path)}
 		}
 	}
 	return s
@@ -232,7 +258,7 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	route, ok := s.routes[r.URL.Path]
 	if !route.lets(r) {
-		entered, in := s.enter(w, r)
+		entered, in := s.enter(w, r, route.keyless)
 		if !in {
 			return
 		}
@@ -243,7 +269,7 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, invalid("no such path; there are /mcp (Streamable HTTP), /sse with /message (HTTP+SSE), and /healthz"))
 	case r.Method == http.MethodOptions:
 		preflight(w, r, route.method)
-	case r.Method != route.method && !(r.Method == http.MethodHead && route.open):
+	case r.Method != route.method && !(r.Method == http.MethodHead && route.head):
 		w.Header().Set("Allow", route.method+", "+http.MethodOptions)
 		refuse(w, http.StatusMethodNotAllowed, invalid(r.URL.Path+" takes "+route.method))
 	case route.json && !isJSON(r):
@@ -251,6 +277,13 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	default:
 		route.serve(w, r)
 	}
+}
+
+// say answers with one line of text.
+func say(w http.ResponseWriter, status int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	io.WriteString(w, line+"\n")
 }
 
 func invalid(message string) fault { return fault{nil, mcp.INVALID_REQUEST, message} }
