@@ -33,17 +33,18 @@ type stdioCommand struct{}
 
 func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
 	log := s.log(io.err)
-	m, end, err := s.serving(ctx, log)
+	m, end, err := s.mcp(ctx, log)
 	if err != nil {
 		return err
 	}
+	end = learning(ctx, log, m, end)
 	log.InfoContext(ctx, "serving MCP on standard input and output", "version", version(), "sandbox", s.Sandbox)
 	err = (&serve.Stdio{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, io.out)
 	return errors.Join(err, end())
 }
 
 type httpCommand struct {
-	Addr      string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on (${default}); port 0 takes a free one. Others than loopback ones need a token or an issuer."`
+	Addr      string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on (${default}); port 0 takes a free one. Others than loopback ones need a token, an issuer, or that each request brings its own Heffl key."`
 	TokenFile string   `name:"token-file" env:"HEFFL_MCP_TOKEN_FILE" placeholder:"FILE" help:"Bearer tokens, one a line, of which each request must carry one; instead of one in HEFFL_MCP_TOKEN."`
 	Issuer    string   `name:"oidc-issuer" env:"HEFFL_MCP_OIDC_ISSUER" placeholder:"URL" help:"Take the access tokens of this OpenID Connect issuer."`
 	Audience  string   `name:"oidc-audience" env:"HEFFL_MCP_OIDC_AUDIENCE" placeholder:"NAME" help:"What its tokens for this server have as their audience."`
@@ -59,10 +60,18 @@ func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 	if err != nil {
 		return usageError{err}
 	}
-	m, end, err := s.serving(ctx, log)
+	srv.KeyPerRequest = s.keyless()
+	d, end, err := s.deps(ctx, log, srv.KeyPerRequest)
 	if err != nil {
 		return err
 	}
+	w := newWatch(d.Heffl, d.Journal, log)
+	d.Caller, d.Reports = callerOf, both(w.called, d.Reports)
+	m, err := newServer(d, end)
+	if err != nil {
+		return err
+	}
+	m.Use(w.calling)
 	ln, err := srv.Listen(ctx, h.Addr)
 	if err != nil {
 		return errors.Join(usageError{err}, end())
@@ -71,10 +80,32 @@ func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 	if h.TLSCert != "" {
 		at = "https://" + ln.Addr().String()
 	}
+	if srv.KeyPerRequest {
+		log.InfoContext(ctx, "there is no API key, so each request must bring its own in "+serve.KeyHeader)
+	} else {
+		end = learning(ctx, log, m, end)
+	}
 	log.InfoContext(ctx, "serving MCP over HTTP", "url", at+"/mcp", "sse", at+"/sse", "version", version(), "sandbox", s.Sandbox)
-	srv.MCP, srv.Drain = m.MCPServer, s.Deadline
+	srv.MCP, srv.Drain, srv.Metrics, srv.Ready = m.MCPServer, s.Deadline, w.handler(), w.ready
 	err = srv.Serve(ctx, ln)
 	return errors.Join(err, end())
+}
+
+// callerOf is whose a call is, as the way in knows it.
+func callerOf(ctx context.Context) tools.Caller {
+	p, ok := serve.PrincipalOf(ctx)
+	return tools.Caller{Name: p.Name, Key: p.Key, ReadOnly: ok && !p.May(serve.ScopeWrite)}
+}
+
+// both tells two of a call; the second may be nobody.
+func both(one, other func(context.Context, tools.Report)) func(context.Context, tools.Report) {
+	if other == nil {
+		return one
+	}
+	return func(ctx context.Context, r tools.Report) {
+		one(ctx, r)
+		other(ctx, r)
+	}
 }
 
 // server is the way in without what is served there. What is wrong is said without showing a token.

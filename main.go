@@ -36,7 +36,7 @@ type commands struct {
 	settings
 
 	Stdio   stdioCommand   `cmd:"" default:"withargs" help:"Serve MCP on standard input and output (the default)."`
-	HTTP    httpCommand    `cmd:"" name:"http" help:"Serve MCP over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse and /message, and GET /healthz."`
+	HTTP    httpCommand    `cmd:"" name:"http" help:"Serve MCP over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse and /message; GET /healthz, /readyz and /metrics."`
 	Call    callCommand    `cmd:"" help:"Call one tool through the whole stack and print its structured result as JSON."`
 	Tools   toolsCommand   `cmd:"" help:"Print the tools as they are advertised, or one with its schemas, as JSON."`
 	Sandbox sandboxCommand `cmd:"" help:"Serve the stand-in for the Heffl API alone."`

@@ -173,6 +173,7 @@ func writes(pattern string) trap {
 type minefield struct {
 	key   string
 	state string // the journal of those who walk it
+	audit string // their audit file
 	traps map[string]trap
 	well  *sandbox.Sandbox
 
@@ -210,7 +211,7 @@ func (m *minefield) step(title, key, method string) trap {
 // lay makes a minefield and the environment of a program that walks it, with everything logged and
 // little time for what hangs.
 func lay(t *testing.T, key string, from ...string) (*minefield, []string) {
-	m := &minefield{key: key, state: journals["SQLite"](t), traps: map[string]trap{}, well: newSandbox(t, sandbox.Options{}), met: map[string]bool{}}
+	m := &minefield{key: key, state: journals["SQLite"](t), audit: filepath.Join(t.TempDir(), "audit.jsonl"), traps: map[string]trap{}, well: newSandbox(t, sandbox.Options{}), met: map[string]bool{}}
 	for name, trap := range traps(t) {
 		for _, from := range from {
 			title := from + noWord.ReplaceAllString(name, "") // one word, so that every look searches for all of it
@@ -223,7 +224,7 @@ func lay(t *testing.T, key string, from ...string) (*minefield, []string) {
 	srv := httptest.NewServer(m)
 	t.Cleanup(srv.Close)
 	return m, []string{
-		"HEFFL_API_KEY=" + key, "HEFFL_BASE_URL=" + srv.URL + "/api/v2", "HEFFL_MCP_STATE=" + m.state,
+		"HEFFL_API_KEY=" + key, "HEFFL_BASE_URL=" + srv.URL + "/api/v2", "HEFFL_MCP_STATE=" + m.state, "HEFFL_MCP_AUDIT=" + m.audit,
 		"HEFFL_TIMEOUT=1s", "HEFFL_MCP_DEADLINE=2s", "HEFFL_MCP_LOG_LEVEL=debug",
 	}
 }
@@ -237,7 +238,7 @@ func (m *minefield) reached(title string) bool {
 	return m.met[title]
 }
 
-// scanJournal looks for the key in the journal's files, whether or not a program has them open.
+// scanJournal looks for the key in the journal's files, whether or not a program has them open, and in the audit.
 func (m *minefield) scanJournal(t *testing.T) {
 	t.Helper()
 	files, err := filepath.Glob(m.state + "*")
@@ -254,6 +255,10 @@ func (m *minefield) scanJournal(t *testing.T) {
 		}
 	}
 	scan(t, m.key, "the journal", all.String())
+	if lines := auditLines(t, m.audit); len(lines) < len(m.traps) {
+		t.Errorf("%d calls are in the audit, want %d or more", len(lines), len(m.traps))
+	}
+	scan(t, m.key, "the audit", string(read(t, m.audit)))
 }
 
 func deal(t *testing.T, title string) json.RawMessage {
@@ -298,6 +303,7 @@ func TestKeyStaysSecret(t *testing.T) {
 					t.Fatal(err)
 				}
 				m.walk(t, s)
+				look(t, at)
 				if err := s.close(); err != nil {
 					t.Error(err)
 				}
@@ -336,7 +342,9 @@ func TestKeyStaysSecret(t *testing.T) {
 // which holds all calls of one program back.
 func (m *minefield) walk(t *testing.T, s *plain) {
 	t.Helper()
+	m.mu.Lock() // the program reads what the workspace has, meanwhile
 	maps.DeleteFunc(m.traps, func(title string, _ trap) bool { return strings.Contains(title, "429") })
+	m.mu.Unlock()
 	m.each(t, func(ctx context.Context, title string) error {
 		r, err := s.call(ctx, "create_deal", deal(t, title))
 		if err != nil {
@@ -347,6 +355,16 @@ func (m *minefield) walk(t *testing.T, s *plain) {
 		return nil
 	})
 	m.scanJournal(t)
+}
+
+// look asks for what an operator sees of the program; what comes is scanned with all other answers.
+func look(t *testing.T, at place) {
+	t.Helper()
+	for path, want := range map[string]string{"/metrics": "heffl_mcp_calls_total", "/readyz": "ready"} {
+		if status, body := at.get(t, path); status != 200 || !strings.Contains(body, want) {
+			t.Errorf("GET %s = %d %s, want 200 with %s", path, status, body, want)
+		}
+	}
 }
 
 // each makes a call for each trap, some at once. One that is over before its trap was met, on a machine that
@@ -383,7 +401,7 @@ func TestTokenStaysSecret(t *testing.T) {
 			t.Run(name+"/"+from, func(t *testing.T) {
 				t.Parallel()
 				state, file := journals["SQLite"](t), filepath.Join(t.TempDir(), "tokens")
-				env := []string{"HEFFL_SANDBOX=true", "HEFFL_MCP_STATE=" + state, "HEFFL_MCP_LOG_LEVEL=debug"}
+				env := []string{"HEFFL_SANDBOX=true", "HEFFL_MCP_STATE=" + state, "HEFFL_MCP_AUDIT=" + state + ".audit", "HEFFL_MCP_LOG_LEVEL=debug"}
 				if from == "file" {
 					if err := os.WriteFile(file, []byte("# ours\n"+token+"\n"), 0o600); err != nil {
 						t.Fatal(err)
@@ -395,7 +413,7 @@ func TestTokenStaysSecret(t *testing.T) {
 				p, at := serveHTTP(t, env)
 				wire := &recorder{next: at.http.Transport}
 				disconnect := at.http.CloseIdleConnections
-				at.http = &http.Client{Transport: bearing{wire, "Bearer " + token}}
+				at.http = &http.Client{Transport: sending{wire, []string{"Authorization", "Bearer " + token}}}
 				for _, transport := range []string{"http", "sse"} {
 					s := new(plain)
 					if transport == "http" {
@@ -417,12 +435,13 @@ func TestTokenStaysSecret(t *testing.T) {
 				} {
 					s, at := new(plain), at
 					at.mcp += wrong.query
-					at.http = &http.Client{Transport: bearing{wire, wrong.credentials}}
+					at.http = &http.Client{Transport: sending{wire, []string{"Authorization", wrong.credentials}}}
 					s.overHTTP(at)
 					if err := s.ping(bounded(t)); err == nil || find(token, err.Error()) != "" {
 						t.Errorf("ping with %.8q... and %.8q... = %v, want an error that does not show them", wrong.credentials, wrong.query, err)
 					}
 				}
+				look(t, at)
 				if from == "file" { // what cannot be read again is not shown either
 					if err := os.WriteFile(file, []byte(token+" "+token), 0o600); err != nil {
 						t.Fatal(err)
@@ -443,7 +462,7 @@ func TestTokenStaysSecret(t *testing.T) {
 					t.Fatalf("the journal is in the files %q (%v)", files, err)
 				}
 				for _, file := range files {
-					scan(t, token, "the journal", string(read(t, file)))
+					scan(t, token, "the journal, or the audit", string(read(t, file)))
 				}
 				scan(t, token, "an answer", wire.seen.String())
 				scan(t, token, "the log", p.err.String())
@@ -451,20 +470,6 @@ func TestTokenStaysSecret(t *testing.T) {
 			})
 		}
 	}
-}
-
-// bearing sends credentials along; none when they are empty.
-type bearing struct {
-	next        http.RoundTripper
-	credentials string
-}
-
-func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	if b.credentials != "" {
-		r.Header.Set("Authorization", b.credentials)
-	}
-	return b.next.RoundTrip(r)
 }
 
 // TestBadTokenStaysSecret holds that a token which cannot be used, or is in the wrong place, is not shown while

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type settings struct {
 	Sandbox    bool          `name:"sandbox" env:"HEFFL_SANDBOX" help:"Use the embedded stand-in instead of Heffl; no key needed, nothing is kept."`
 	Deadline   time.Duration `env:"HEFFL_MCP_DEADLINE" default:"25s" placeholder:"25s" help:"One tool call."`
 	State      string        `name:"state" env:"HEFFL_MCP_STATE" placeholder:"FILE" help:"Journal that keeps a call from making two: a file, a postgres:// URL, or off (a file in your state folder; with --sandbox in memory)."`
+	Audit      string        `name:"audit" env:"HEFFL_MCP_AUDIT" placeholder:"FILE" help:"File to which each call that may change something adds a line of JSON."`
 	Duplicates string        `name:"duplicate-check" env:"HEFFL_MCP_DUPLICATE_CHECK" enum:"on,off" default:"on" placeholder:"on" help:"Look for what looks the same before a first send: ${enum}."`
 	Window     time.Duration `env:"HEFFL_MCP_WINDOW" default:"24h" placeholder:"24h" help:"How long the same arguments return what they made."`
 	Settle     time.Duration `env:"HEFFL_MCP_SETTLE" default:"5s" placeholder:"5s" help:"How long a finished request may take to show in Heffl's lists."`
@@ -82,54 +84,83 @@ func (s *settings) log(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// mcp makes the server that a command serves or calls, and what ends it: it waits for requests
-// that have outlived their calls, and closes what they use.
+// mcp makes the server that a command serves or calls, and what ends it.
 func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*tools.Server, func() error, error) {
+	d, end, err := s.deps(ctx, log, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := newServer(d, end)
+	return m, end, err
+}
+
+// newServer makes the server of tools that work with d. Where that fails, d is ended.
+func newServer(d tools.Deps, end func() error) (*tools.Server, error) {
+	m, err := tools.NewServer(d)
+	if err != nil {
+		return nil, errors.Join(usageError{err}, end())
+	}
+	return m, nil
+}
+
+// deps is what tools work with, and what ends it: it waits for requests that have outlived their
+// calls, and closes what they use. A keyless program has no key of its own.
+func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ tools.Deps, _ func() error, err error) {
+	var opened []func() error
+	followers := new(sync.WaitGroup)
+	end := func() error {
+		followers.Wait() // each bounded by the timeout of a request
+		var errs []error
+		for _, closing := range slices.Backward(opened) {
+			errs = append(errs, closing())
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			_ = end() // the first error is the one to mend
+		}
+	}()
 	if s.Timeout <= 0 || s.Deadline <= 0 || s.Window <= 0 || s.Settle <= 0 || s.Horizon <= 0 {
-		return nil, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
+		return tools.Deps{}, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
 	}
 	zone, err := time.LoadLocation(s.Timezone)
 	if err != nil || s.Timezone == "Local" {
-		return nil, nil, usage("--timezone %s is not a time zone; give a name such as Asia/Dubai, Europe/Berlin or UTC", s.Timezone)
+		return tools.Deps{}, nil, usage("--timezone %s is not a time zone; give a name such as Asia/Dubai, Europe/Berlin or UTC", s.Timezone)
 	}
-	client, closeSandbox, err := s.client()
+	client, closeSandbox, err := s.client(keyless)
 	if err != nil {
-		return nil, nil, err
+		return tools.Deps{}, nil, err
 	}
-	j, err := s.journal(log)
-	if err != nil {
-		return nil, nil, err
-	}
-	if j == nil {
-		log.WarnContext(ctx, "HEFFL_MCP_STATE is off: nothing remembers what was sent, so a repeated call can make a second deal")
-	}
+	opened = append(opened, closeSandbox)
 	d := tools.Deps{
 		Heffl: client, Version: version(), Log: log, Deadline: s.Deadline,
-		Journal: j, Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
-		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: new(sync.WaitGroup),
+		Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
+		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: followers,
 		ReadOnly: s.ReadOnly, Tools: s.Tools, Pipelines: s.Pipelines, Owners: s.Owners,
 	}
-	end := func() error {
-		d.Followers.Wait() // each bounded by the timeout of a request
-		if j != nil {
-			return errors.Join(j.Close(), closeSandbox())
+	if s.Audit != "" {
+		a, err := openAudit(s.Audit, log)
+		if err != nil {
+			return tools.Deps{}, nil, usage("the audit file cannot be opened (%w); --audit or HEFFL_MCP_AUDIT names it", err)
 		}
-		return closeSandbox()
+		opened = append(opened, a.close)
+		d.Reports = a.called
 	}
-	m, err := tools.NewServer(d)
-	if err != nil {
-		return nil, nil, errors.Join(usageError{err}, end())
+	if d.Journal, err = s.journal(log); err != nil {
+		return tools.Deps{}, nil, err
 	}
-	return m, end, nil
+	if d.Journal != nil {
+		opened = append(opened, d.Journal.Close)
+	} else {
+		log.WarnContext(ctx, "HEFFL_MCP_STATE is off: nothing remembers what was sent, so a repeated call can make a second deal")
+	}
+	return d, end, nil
 }
 
-// serving is mcp for a command that goes on: meanwhile it learns what the workspace has, so that
-// the tools name it.
-func (s *settings) serving(ctx context.Context, log *slog.Logger) (*tools.Server, func() error, error) {
-	m, end, err := s.mcp(ctx, log)
-	if err != nil {
-		return nil, nil, err
-	}
+// learning has the server of a command that goes on learn meanwhile what the workspace has, so that
+// the tools name it. What it returns ends that first.
+func learning(ctx context.Context, log *slog.Logger, m *tools.Server, end func() error) func() error {
 	ctx, stop := context.WithCancel(ctx)
 	var learning sync.WaitGroup
 	learning.Go(func() {
@@ -137,11 +168,11 @@ func (s *settings) serving(ctx context.Context, log *slog.Logger) (*tools.Server
 			log.WarnContext(ctx, "the workspace could not be read, so the tools do not name what it has yet", "error", err)
 		}
 	})
-	return m, func() error {
+	return func() error {
 		stop()
 		learning.Wait()
 		return end()
-	}, nil
+	}
 }
 
 // journal is the journal that the settings name, not opened yet; nil means off.
@@ -166,18 +197,26 @@ func (s *settings) journal(log *slog.Logger) (*journal.Journal, error) {
 	return j, nil
 }
 
-func (s *settings) client() (*heffl.Client, func() error, error) {
+// keyless says that no key was given, and that none is needed for the sandbox.
+func (s *settings) keyless() bool { return !s.Sandbox && s.APIKeyFile == "" && apiKey() == "" }
+
+func apiKey() string { return strings.TrimSpace(os.Getenv("HEFFL_API_KEY")) }
+
+// client is what sends requests to Heffl, and what ends it.
+func (s *settings) client(keyless bool) (*heffl.Client, func() error, error) {
 	c := &heffl.Client{BaseURL: s.BaseURL, UserAgent: "heffl-mcp/" + version(), Timeout: s.Timeout, Budget: new(heffl.Budget)}
 	if s.Sandbox {
 		sb := sandbox.New(sandbox.Options{RateLimit: -1})                        // nobody shares it
 		c.BaseURL, c.Key, c.HTTP = sandbox.BaseURL, rand.Text(), sb.HTTPClient() // any key does, but a word would be taken out of answers as a secret
 		return c, sb.Close, nil
 	}
-	key, err := s.key()
-	if err != nil {
-		return nil, nil, err
+	if !keyless {
+		key, err := s.key()
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Key = key
 	}
-	c.Key = key
 	if err := c.Check(); err != nil {
 		return nil, nil, usageError{err}
 	}
@@ -187,7 +226,7 @@ func (s *settings) client() (*heffl.Client, func() error, error) {
 // key reads the API key. What is wrong with it is said without showing it.
 func (s *settings) key() (string, error) {
 	if s.APIKeyFile == "" {
-		key := strings.TrimSpace(os.Getenv("HEFFL_API_KEY"))
+		key := apiKey()
 		if key == "" {
 			return "", usage("no API key: set HEFFL_API_KEY (keys are made in Heffl under Settings > Developer), or try everything without one by adding --sandbox")
 		}
