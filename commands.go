@@ -50,6 +50,7 @@ type httpCommand struct {
 	Audience  string   `name:"oidc-audience" env:"HEFFL_MCP_OIDC_AUDIENCE" placeholder:"NAME" help:"What its tokens for this server have as their audience."`
 	Rate      int      `name:"rate" env:"HEFFL_MCP_RATE" default:"0" placeholder:"N" help:"Requests a minute that one client may make (0: no limit)."`
 	Origins   []string `name:"allow-origin" env:"HEFFL_MCP_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Web origins whose pages may call this server, such as https://app.example.com."`
+	Hosts     []string `name:"allow-host" env:"HEFFL_MCP_ALLOW_HOSTS" placeholder:"NAME" help:"Names by which clients reach this server through a proxy on this machine, such as crm.example.com."`
 	TLSCert   string   `name:"tls-cert" env:"HEFFL_MCP_TLS_CERT" placeholder:"FILE" help:"TLS certificate, PEM."`
 	TLSKey    string   `name:"tls-key" env:"HEFFL_MCP_TLS_KEY" placeholder:"FILE" help:"Its key, PEM."`
 }
@@ -110,7 +111,7 @@ func both(one, other func(context.Context, tools.Report)) func(context.Context, 
 
 // server is the way in without what is served there. What is wrong is said without showing a token.
 func (h httpCommand) server(log *slog.Logger) (_ *serve.HTTP, err error) {
-	srv := &serve.HTTP{Log: log, Rate: h.Rate, AllowedOrigins: h.Origins, TLSCert: h.TLSCert, TLSKey: h.TLSKey}
+	srv := &serve.HTTP{Log: log, Rate: h.Rate, AllowedOrigins: h.Origins, Hosts: h.Hosts, TLSCert: h.TLSCert, TLSKey: h.TLSKey}
 	switch token := os.Getenv("HEFFL_MCP_TOKEN"); {
 	case token != "" && h.TokenFile != "":
 		err = errors.New("both HEFFL_MCP_TOKEN and a token file are set; take one of them away")

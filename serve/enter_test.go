@@ -698,6 +698,10 @@ func TestListenGuarded(t *testing.T) {
 		"a host":         {serve.HTTP{AllowedOrigins: []string{"app.example.com"}}, "127.0.0.1:0", `"app.example.com" is not a web origin such as https://app.example.com`},
 		"a page":         {serve.HTTP{AllowedOrigins: []string{"https://app.example.com/a"}}, "127.0.0.1:0", `"https://app.example.com/a" is not a web origin such as https://app.example.com`},
 		"good origins":   {serve.HTTP{AllowedOrigins: []string{"https://app.example.com/", "http://localhost:6274"}}, "127.0.0.1:0", ""},
+		"an origin":      {serve.HTTP{Hosts: []string{"https://crm.example.com"}}, "127.0.0.1:0", `"https://crm.example.com" is not the name of a host such as crm.example.com`},
+		"no host":        {serve.HTTP{Hosts: []string{""}}, "127.0.0.1:0", `"" is not the name of a host such as crm.example.com`},
+		"any host":       {serve.HTTP{Hosts: []string{"*.example.com"}}, "127.0.0.1:0", `"*.example.com" is not the name of a host such as crm.example.com`},
+		"good hosts":     {serve.HTTP{Hosts: []string{"crm.example.com", "CRM.example.com:8443", "10.0.0.1", "[::1]"}}, "127.0.0.1:0", ""},
 		"half of TLS":    {serve.HTTP{TLSCert: "x"}, "127.0.0.1:0", "TLS needs both a certificate and its key"},
 		"other half":     {serve.HTTP{TLSKey: "x"}, "127.0.0.1:0", "TLS needs both a certificate and its key"},
 	} {

@@ -76,6 +76,11 @@ func (h *HTTP) check() error {
 			return fmt.Errorf("%q is not a web origin such as https://app.example.com", o)
 		}
 	}
+	for _, name := range h.Hosts {
+		if u, err := url.Parse("http://" + name); err != nil || u.Host != name || u.Hostname() == "" || strings.Contains(name, "*") {
+			return fmt.Errorf("%q is not the name of a host such as crm.example.com", name)
+		}
+	}
 	_, err := h.tls(logger(h.Log))
 	return err
 }
