@@ -161,6 +161,12 @@ func placeOf(t *testing.T, transport string, env []string) (place, *program) {
 func serveHTTP(t testing.TB, env []string, args ...string) (*program, place) {
 	t.Helper()
 	p := start(t, env, append([]string{"http", "--addr", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	return p, p.place(t)
+}
+
+// place reads from the log of a program, in JSON, where it is.
+func (p *program) place(t testing.TB) place {
+	t.Helper()
 	line, err := p.err.line(bounded(t), func(l string) bool { return strings.Contains(l, `"url":`) })
 	if err != nil {
 		t.Fatalf("no address in the log: %v; standard error:\n%s", err, p.err.String())
@@ -171,7 +177,7 @@ func serveHTTP(t testing.TB, env []string, args ...string) (*program, place) {
 	}
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	return p, place{mcp: log.URL, sse: log.SSE, http: &http.Client{Transport: tr}}
+	return place{mcp: log.URL, sse: log.SSE, http: &http.Client{Transport: tr}}
 }
 
 // converse holds a server to what it promises, down to the deal in sb.

@@ -106,7 +106,12 @@ type program struct {
 
 func start(t testing.TB, env []string, args ...string) *program {
 	t.Helper()
-	p := &program{Cmd: command(t, env, args...), ended: make(chan struct{})}
+	return launch(t, command(t, env, args...))
+}
+
+func launch(t testing.TB, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{Cmd: cmd, ended: make(chan struct{})}
 	p.out.ended, p.err.ended = p.ended, p.ended
 	p.Stdout, p.Stderr = &p.out, &p.err
 	var err error

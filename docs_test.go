@@ -1,0 +1,195 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"heffl-mcp/heffl/sandbox"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// blocks are the fenced blocks of a language in a document.
+func blocks(t *testing.T, file, language string) (all []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(read(t, file)), -1) {
+		all = append(all, m[1])
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s has no block of %s", file, language)
+	}
+	return all
+}
+
+// TestOperationsCommands runs the commands of docs/operations.md, but for the addresses and Heffl's: each server must
+// come to serve, and each request to it be answered well.
+func TestOperationsCommands(t *testing.T) {
+	t.Parallel()
+	for _, need := range []string{"sh", "openssl", "curl"} {
+		if _, err := exec.LookPath(need); err != nil || runtime.GOOS == "windows" {
+			t.Skipf("the commands need %s", need)
+		}
+	}
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	heffl := upstream(t, newSandbox(t, sandbox.Options{}))[1]
+	for _, block := range blocks(t, "docs/operations.md", "sh") {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			certify(t, dir)
+			shell := func(line string) *exec.Cmd {
+				cmd := exec.CommandContext(bounded(t), "sh", "-c", line)
+				cmd.Dir = dir
+				cmd.Env = []string{"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "HOME=" + dir, promptRace, "HEFFL_MCP_LOG_FORMAT=json", heffl}
+				return cmd
+			}
+			address := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:8\d+`)
+			var at place
+			for line := range strings.Lines(block) {
+				if strings.Contains(line, "heffl-mcp http ") {
+					at = launch(t, shell("exec env "+address.ReplaceAllString(line, "127.0.0.1:0"))).place(t)
+					continue
+				}
+				if strings.HasPrefix(line, "curl ") {
+					line = address.ReplaceAllString(line, strings.Split(at.mcp, "/")[2])
+				}
+				if out, err := shell(line).CombinedOutput(); err != nil {
+					t.Errorf("%s%s: %v", line, out, err)
+				}
+			}
+			if at.mcp == "" {
+				t.Errorf("no server is started by %s", block)
+			}
+		})
+	}
+}
+
+// certify puts a certificate for this machine and its key into a directory.
+func certify(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	put(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+}
+
+// TestOperationsMetrics holds the table of metrics to what the program shows.
+func TestOperationsMetrics(t *testing.T) {
+	t.Parallel()
+	sb := sandbox.New(sandbox.Options{RateLimit: 1000})
+	t.Cleanup(func() { sb.Close() })
+	_, at := serveHTTP(t, upstream(t, sb))
+	called(t, connected(at), "create_deal", string(deal(t, "Rollout")))
+	_, text := at.get(t, "/metrics")
+	shown, labels := map[string]string{}, map[string][]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (heffl_mcp_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
+		shown[m[1]] = m[2]
+		sample := regexp.MustCompile(`(?m)^` + m[1] + `(?:_count)?(?:\{(.*)\})? `).FindStringSubmatch(text)
+		if sample == nil {
+			t.Fatalf("no sample of %s in\n%s", m[1], text)
+		}
+		for _, label := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(sample[1], -1) {
+			labels[m[1]] = append(labels[m[1]], label[1])
+		}
+	}
+	told, toldLabels := map[string]string{}, map[string][]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(heffl_mcp_\\w+)` \\| (\\w+) \\| (.*?) ?\\|").FindAllStringSubmatch(string(read(t, "docs/operations.md")), -1) {
+		told[m[1]] = m[2]
+		for _, label := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(m[3], -1) {
+			toldLabels[m[1]] = append(toldLabels[m[1]], label[1])
+		}
+		slices.Sort(toldLabels[m[1]])
+	}
+	if diff := cmp.Diff(told, shown); diff != "" {
+		t.Errorf("docs/operations.md (-table +metrics):\n%s", diff)
+	}
+	if diff := cmp.Diff(toldLabels, labels); diff != "" {
+		t.Errorf("docs/operations.md: labels (-table +metrics):\n%s", diff)
+	}
+}
+
+// TestOperationsAudit holds the example of an audit line to what is written.
+func TestOperationsAudit(t *testing.T) {
+	t.Parallel()
+	for _, block := range blocks(t, "docs/operations.md", "json") {
+		example := put(t, filepath.Join(t.TempDir(), "audit.jsonl"), block)
+		for _, line := range auditLines(t, example) {
+			again, err := json.Marshal(line)
+			if err != nil || string(again)+"\n" != block {
+				t.Errorf("the example is %s, but a line is %s, %v", block, again, err)
+			}
+		}
+	}
+}
+
+// TestSettingsAreTold holds that documents tell of settings that there are, and the README of all.
+func TestSettingsAreTold(t *testing.T) {
+	t.Parallel()
+	variables := map[string]bool{"HEFFL_API_KEY": true, "HEFFL_MCP_TOKEN": true}
+	flags := map[string]bool{}
+	named := regexp.MustCompile(`[a-z]([A-Z])`)
+	for _, of := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[httpCommand]()} {
+		for f := range of.Fields() {
+			if v := f.Tag.Get("env"); v != "" {
+				variables[v] = true
+			}
+			flag := f.Tag.Get("name")
+			if flag == "" {
+				flag = strings.ToLower(named.ReplaceAllStringFunc(f.Name, func(s string) string { return s[:1] + "-" + s[1:] }))
+			}
+			flags["--"+flag] = true
+		}
+	}
+	table := string(read(t, "README.md"))
+	for name := range variables {
+		if !strings.Contains(table, "| `"+name+"`") && !strings.Contains(table, ", `"+name+"` |") {
+			t.Errorf("README.md does not tell of %s", name)
+		}
+	}
+	for name := range flags {
+		if !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("README.md does not tell of %s", name)
+		}
+	}
+	text := string(read(t, "docs/operations.md"))
+	for _, name := range regexp.MustCompile(`HEFFL_\w+`).FindAllString(text, -1) {
+		if !variables[name] {
+			t.Errorf("docs/operations.md tells of %s, which there is not", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)(?:^|[ `])(--[a-z][a-z-]*)").FindAllStringSubmatch(text, -1) {
+		if !flags[m[1]] && m[1] != "--unclear" { // of the command journal
+			t.Errorf("docs/operations.md tells of %s, which there is not", m[1])
+		}
+	}
+}
