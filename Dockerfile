@@ -1,0 +1,17 @@
+# heffl-mcp alone: a static program and the certificates by which it knows Heffl. There is no shell in it.
+#
+#   docker build -t heffl-mcp .
+#   docker run -i --rm -e HEFFL_API_KEY -e HEFFL_MCP_STATE=postgres://... heffl-mcp
+FROM golang:1.26.8 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /heffl-mcp .
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /heffl-mcp /heffl-mcp
+# nobody in particular, and not root
+USER 65532:65532
+ENTRYPOINT ["/heffl-mcp"]
