@@ -40,13 +40,18 @@ func TestReplicas(t *testing.T) {
 			if n := len(heffl.Deals()) - before; n != len(all) {
 				t.Errorf("%d intents have made %d deals", len(all), n)
 			}
-			for _, i := range all {
-				i.check(t, heffl.Sandbox)
-			}
-			for _, r := range records(t, env, fmt.Sprintf("--limit=%d", len(all)+1)) {
-				if r.State != "done" {
+			done := map[string][]string{}
+			for _, r := range records(t, env, fmt.Sprintf("--limit=%d", 100*len(all))) {
+				switch r.State {
+				case "done":
+					done[r.About.Title] = append(done[r.About.Title], r.Ref)
+				case "refused": // by a call whose time was up before it had sent anything
+				default:
 					t.Errorf("%q is %s in the journal, want done", r.About.Title, r.State)
 				}
+			}
+			for _, i := range all {
+				i.check(t, heffl.Sandbox, done[i.title])
 			}
 			f.stop(t)
 		})
@@ -219,14 +224,17 @@ func untilResult(ctx context.Context, s *plain, call func(*plain) (*result, erro
 	}
 }
 
-// check fails unless there is one deal of an intent, all callers know it, and at most one has been told of its
-// making: nobody has when that answer was lost.
-func (i *intent) check(t *testing.T, sb *sandbox.Sandbox) {
+// check fails unless there is one deal of an intent, the journal has it once, all callers know it, and at most one has
+// been told of its making: nobody has when that answer was lost.
+func (i *intent) check(t *testing.T, sb *sandbox.Sandbox, done []string) {
 	t.Helper()
 	deals := dealsTitled(t, sb, i.title)
 	if len(deals) != 1 {
 		t.Errorf("there are %d deals %q, want 1", len(deals), i.title)
 		return
+	}
+	if diff := cmp.Diff([]string{fmt.Sprint(deals[0]["id"])}, done); diff != "" {
+		t.Errorf("what the journal has as %q (-want +got):\n%s", i.title, diff)
 	}
 	created, ids := 0, map[any]int{}
 	for _, told := range i.told {
