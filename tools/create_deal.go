@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"heffl-mcp/heffl"
 	"heffl-mcp/schema"
+	"heffl-mcp/workspace"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -125,25 +126,27 @@ func (r *reading) fillLineItem(ctx context.Context, path string, item object) (o
 	case slices.ContainsFunc(r.words, func(w *words) bool { return w.path == path+".productId" && w.err != nil }):
 		return item, nil // what is wrong with it is told
 	}
-	list, err := r.Workspace.Products(ctx)
-	if err != nil {
+	p, there, err := r.Workspace.Product(ctx, id)
+	switch {
+	case errors.Is(err, workspace.ErrPartial):
+		r.problems = append(r.problems, fmt.Sprintf("%s: the catalogue is too long to look %s up in; give %s too", path, id, strings.Join(missing, " and ")))
+		return item, nil
+	case err != nil:
 		return item, notLookedUp(&words{path: path + ".productId", text: id, err: err})
-	}
-	at := slices.IndexFunc(list.Items, func(p heffl.Product) bool { return p.ID == id })
-	if at < 0 {
+	case !there:
 		r.problems = append(r.problems, fmt.Sprintf("%s.productId: the catalogue does not have %s; give a product that it has, or %s too", path, id, strings.Join(missing, " and ")))
 		return item, nil
 	}
 	for _, name := range missing {
 		switch {
 		case name == "name":
-			item = append(item, member{name, quoted(list.Items[at].Name)})
-			r.notes = append(r.notes, fmt.Sprintf("%s: name %q from the catalogue", path, list.Items[at].Name))
-		case list.Items[at].Price == "":
-			r.problems = append(r.problems, fmt.Sprintf("%s.price: missing, and %s has none in the catalogue; give the unit price", path, list.Items[at].Name))
+			item = append(item, member{name, quoted(p.Name)})
+			r.notes = append(r.notes, fmt.Sprintf("%s: name %q from the catalogue", path, p.Name))
+		case p.Price == "":
+			r.problems = append(r.problems, fmt.Sprintf("%s.price: missing, and %s has none in the catalogue; give the unit price", path, line(p.Name, 80)))
 		default:
-			item = append(item, member{name, json.RawMessage(list.Items[at].Price)})
-			r.notes = append(r.notes, fmt.Sprintf("%s: price %s from the catalogue", path, list.Items[at].Price))
+			item = append(item, member{name, json.RawMessage(p.Price)})
+			r.notes = append(r.notes, fmt.Sprintf("%s: price %s from the catalogue", path, p.Price))
 		}
 	}
 	return item, nil

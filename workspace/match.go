@@ -332,8 +332,11 @@ func (q *query) decide(kind Kind, records []record, partial bool) verdict {
 	}
 	failed := &UnresolvedError{Kind: kind, Input: q.input, Partial: partial}
 	v := verdict{best: fits, failed: failed}
+	// Something that cannot be used, but that the words fit better, is what was meant. What another
+	// pipeline calls a stage says nothing of this one.
+	better := len(misfits) > 0 && (len(fits) == 0 || misfits[0].level < fits[0].level && misfits[0].record.misfit != OtherPipeline)
 	switch {
-	case !partial && len(misfits) > 0 && (len(fits) == 0 || misfits[0].level < fits[0].level):
+	case !partial && better:
 		m := misfits[0] // what fits less well was not meant
 		failed.Elsewhere = &Elsewhere{Match: m.as(q.input), Why: m.record.misfit, Where: m.record.where}
 		failed.Candidates = q.nearest(kind, records)
