@@ -31,7 +31,7 @@ type ClientArgs struct {
 	LastName       string                    `json:"lastName,omitempty" jsonschema_extras:"x-visible=true,x-aka=surname familyName" jsonschema_description:"Of a contact"`
 	Email          string                    `json:"email,omitempty" jsonschema_extras:"x-visible=true,x-aka=mail emailAddress"`
 	Phone          string                    `json:"phone,omitempty" jsonschema_extras:"x-visible=true,x-aka=mobile telephone phoneNumber" jsonschema_description:"With country code"`
-	CompanyID      string                    `json:"companyId,omitempty" names:"client" jsonschema_extras:"x-visible=true,x-aka=company companyName account accountId organization employer parentClientId clientId" jsonschema_description:"Where a contact works: name, domain or ID"`
+	CompanyID      string                    `json:"companyId,omitempty" names:"company" jsonschema_extras:"x-visible=true,x-aka=company companyName account accountId organization employer parentClientId clientId" jsonschema_description:"Where a contact works: name, domain or ID"`
 	JobTitle       string                    `json:"jobTitle,omitempty" jsonschema_extras:"x-visible=true,x-aka=position role job" jsonschema_description:"Of a contact"`
 	Website        string                    `json:"website,omitempty" jsonschema_extras:"x-visible=true,x-aka=url domain site homepage" jsonschema_description:"URL, of a company"`
 	OwnerUserID    string                    `json:"ownerUserId,omitempty" names:"user" jsonschema_extras:"x-visible=true,x-aka=owner ownerId user userId" jsonschema_description:"User: name, e-mail or ID"`

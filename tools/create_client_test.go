@@ -60,7 +60,6 @@ func TestCreateClient(t *testing.T) {
 			`GET /companies
 GET /companies
 GET /contacts
-GET /contacts
 GET /custom-fields
 GET /sources
 GET /users
@@ -95,8 +94,8 @@ POST /contacts {"firstName":"Nora","phone":"+49 30 1234567"}`, // searched by na
 		},
 		"a company that is none": {
 			`{"type":"contact","firstName":"Nora","email":"nora@weiss.example","companyId":"Weiß Ltd"}`,
-			"GET /companies\nGET /contacts",
-			[]string{`companyId: no client is named "Weiß Ltd"`},
+			"GET /companies",
+			[]string{`companyId: no company is named "Weiß Ltd"`, "if it is new, create_client with type company makes it first"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +124,7 @@ func TestCreateClientRefuses(t *testing.T) {
 		`{"type":"contact","firstName":"Nora","company":"Acme"}`:   {"company: unknown property; did you mean companyId?"},
 		`{"type":"company","legalName":"Weiß"}`:                    {"correct 1 fault", "legalName: unknown property; did you mean name?"},
 		`{"type":"contact","firstName":5}`:                         {"correct 1 fault", "firstName: got 5"},
-		`{"type":"contact","firstName":"Nora","companyId":"dl_1"}`: {`companyId: "dl_1" is the ID of a deal, and a client is wanted here`},
+		`{"type":"contact","firstName":"Nora","companyId":"dl_1"}`: {`companyId: "dl_1" is the ID of a deal, and a company is wanted here`},
 	} {
 		sb := newSandbox(t)
 		text := textOf(callTool(t, connect(t, sb), "create_client", args))

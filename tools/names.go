@@ -356,7 +356,7 @@ func (r *reading) collect() {
 
 // searched reports whether each name of a kind costs requests of its own.
 func searched(k workspace.Kind) bool {
-	return k == workspace.Client || k == workspace.Contact || k == workspace.Lead || k == workspace.Deal
+	return k == workspace.Client || k == workspace.Contact || k == workspace.Company || k == workspace.Lead || k == workspace.Deal
 }
 
 func givesScope(k workspace.Kind) bool { return k == workspace.Pipeline || k == workspace.Deal }

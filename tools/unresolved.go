@@ -19,7 +19,7 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 	case e.IDOf != "":
 		fmt.Fprintf(&b, "%s is the ID of a %s, and a %s is wanted here; give its name, or its ID%s", got, e.IDOf, e.Kind, orEmail(e.Kind))
 	case e.Ambiguous:
-		fmt.Fprintf(&b, "%d %ss are named %s: %s", e.Matches, e.Kind, got, candidates(e.Candidates))
+		fmt.Fprintf(&b, "%d %s are named %s: %s", e.Matches, many(e.Kind), got, candidates(e.Candidates))
 		if more := e.Matches - len(e.Candidates); more > 0 {
 			fmt.Fprintf(&b, " and %d more", more)
 		}
@@ -31,7 +31,7 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 			return b.String() // the fields that the deal may have are no choice instead
 		}
 	case e.Partial:
-		fmt.Fprintf(&b, "there are too many %ss to tell whether just one is named %s; give its ID%s", e.Kind, got, orEmail(e.Kind))
+		fmt.Fprintf(&b, "there are too many %s to tell whether just one is named %s; give its ID%s", many(e.Kind), got, orEmail(e.Kind))
 	case e.Kind == workspace.CustomField:
 		fmt.Fprintf(&b, "there is no custom field %s%s", got, r.whose())
 	case e.Kind == workspace.Stage && r.scope.name != "":
@@ -150,10 +150,18 @@ func handle(k workspace.Kind) string {
 	return "the ID" + orEmail(k)
 }
 
+// many is the word for several of a kind.
+func many(k workspace.Kind) string {
+	if k == workspace.Company {
+		return "companies"
+	}
+	return string(k) + "s"
+}
+
 // orEmail is what else than an ID tells one thing of a kind from all others.
 func orEmail(k workspace.Kind) string {
 	switch k {
-	case workspace.Client, workspace.Contact, workspace.Lead, workspace.User:
+	case workspace.Client, workspace.Contact, workspace.Company, workspace.Lead, workspace.User:
 		return " or e-mail"
 	case workspace.Deal:
 		return " or number"
@@ -167,15 +175,18 @@ func (d *Deps) finder(k workspace.Kind) string {
 		tool, words string
 		kinds       []workspace.Kind
 	}{
-		{"find_clients", "find_clients searches for more", []workspace.Kind{workspace.Client, workspace.Contact}},
+		{"find_clients", "find_clients searches for more", []workspace.Kind{workspace.Client, workspace.Contact, workspace.Company}},
 		{"find_deals", "find_deals searches for more", []workspace.Kind{workspace.Deal}},
 		{"describe_workspace", "describe_workspace lists them all", []workspace.Kind{
 			workspace.Pipeline, workspace.Stage, workspace.User, workspace.Source, workspace.Tag, workspace.Product, workspace.CustomField, workspace.FieldOption,
 		}},
 	} {
 		if slices.Contains(f.kinds, k) && d.serves(f.tool) {
-			if k == workspace.Client && d.serves("create_client") {
+			switch {
+			case k == workspace.Client && d.serves("create_client"):
 				return f.words + ", create_client makes a new one"
+			case k == workspace.Company && d.serves("create_client"):
+				return f.words + "; if it is new, create_client with type company makes it first"
 			}
 			return f.words
 		}

@@ -9,6 +9,7 @@ type Kind string
 const (
 	Client      Kind = "client"  // a contact or a company
 	Contact     Kind = "contact" // a person
+	Company     Kind = "company"
 	Pipeline    Kind = "pipeline"
 	Stage       Kind = "stage"
 	User        Kind = "user"
@@ -68,6 +69,8 @@ func (k Kind) hasIDs() bool { return k != CustomField && k != FieldOption }
 
 // isLive reports whether things of this kind are searched for in Heffl, being too many and too new
 // to be kept.
-func (k Kind) isLive() bool { return k == Client || k == Contact || k == Lead || k == Deal }
+func (k Kind) isLive() bool {
+	return k == Client || k == Contact || k == Company || k == Lead || k == Deal
+}
 
-func (k Kind) takes(of Kind) bool { return of == k || of == Client && k == Contact }
+func (k Kind) takes(of Kind) bool { return of == k || of == Client && (k == Contact || k == Company) }

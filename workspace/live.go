@@ -66,6 +66,8 @@ func (w *Workspace) finders(kind Kind) []finder {
 	switch kind {
 	case Contact:
 		return []finder{w.contacts}
+	case Company:
+		return []finder{w.companies}
 	case Lead:
 		return []finder{w.leads}
 	case Deal:

@@ -186,7 +186,7 @@ func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Du
 		return w.fieldsOf(s.fields()).view(ctx, maxAge)
 	case FieldOption:
 		return w.options(ctx, s, maxAge)
-	case Client, Contact, Lead, Deal:
+	case Client, Contact, Company, Lead, Deal:
 		return viewAll(ctx, w.finders(kind), maxAge)
 	}
 	return view{}, errors.New("there is no such kind")

@@ -133,6 +133,10 @@ func TestResolveInSandbox(t *testing.T) {
 		{workspace.Client, "%", everywhere, "none:"},
 		{workspace.Client, strings.Repeat("Northwind ", 100), everywhere, "none:"},
 
+		{workspace.Company, "acme", everywhere, "clt_acme by folded name"},
+		{workspace.Company, "acme.example", everywhere, "clt_acme by domain"},
+		{workspace.Company, "clt_acme", everywhere, "clt_acme by id"},
+		{workspace.Company, "José Núñez", everywhere, "none:"}, // a person is none
 		{workspace.Contact, "Anna Keller", everywhere, "clt_anna_keller by name"},
 		{workspace.Contact, "anna.keller@northwind.example", everywhere, "clt_anna_keller by e-mail"},
 		{workspace.Contact, "Chloe Dubois", everywhere, "clt_chloe by folded name"},
