@@ -28,6 +28,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+	"golang.org/x/sync/errgroup"
 )
 
 // all is every tool, in the order in which they are advertised.
@@ -123,15 +124,22 @@ func NewServer(d Deps) (*Server, error) {
 		server.WithToolCapabilities(true),
 		server.WithToolFilter(d.permitted),
 	)}
-	for _, t := range chosen {
-		built, as, err := t.build(&d, s.refresh)
-		if err != nil {
-			return nil, err
+	built := make([]knowing, len(chosen))
+	var builders errgroup.Group // schemas take their time to compile, and clients wait for the start
+	for i, t := range chosen {
+		builders.Go(func() (err error) {
+			built[i].ServerTool, built[i].as, err = t.build(&d, s.refresh)
+			return err
+		})
+	}
+	if err := builders.Wait(); err != nil {
+		return nil, err
+	}
+	for _, k := range built {
+		if k.as != nil {
+			s.knows = append(s.knows, k)
 		}
-		if as != nil {
-			s.knows = append(s.knows, knowing{built, as})
-		}
-		s.AddTools(built)
+		s.AddTools(k.ServerTool)
 	}
 	return s, nil
 }
