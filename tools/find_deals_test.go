@@ -432,7 +432,7 @@ func FuzzFindDealsCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cursor string) {
 		args, err := json.Marshal(map[string]string{"status": "ACTIVE", "cursor": cursor})
 		if err != nil {
-			t.Skip()
+			t.Fatal(err)
 		}
 		r := callTool(t, c, "find_deals", string(args))
 		text, outcome := textOf(r), notesOf(r)["heffl-mcp/outcome"]
