@@ -21,11 +21,6 @@ type UnresolvedError struct {
 	// nothing, one thing or several. Something more exact than a name (an ID, an e-mail) may help.
 	Partial bool
 
-	// Searched: Heffl's own search for the words, of clients, leads and deals, was read to its end, and
-	// found nothing that fits. It is documented to look into names and e-mails, and for deals into the
-	// title, the number and the client's name; what else it looks into is not.
-	Searched bool
-
 	// Elsewhere is what the words do name, where that cannot be used; nil: nothing. What they name less
 	// well, and could be used, is among the Candidates.
 	Elsewhere *Elsewhere

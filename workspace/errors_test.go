@@ -62,23 +62,6 @@ func TestIDsOfWhatIsKnown(t *testing.T) {
 	}
 }
 
-// Whether the search by itself found nothing is told apart from whether the list says so.
-func TestSearched(t *testing.T) {
-	t.Parallel()
-	f := &fake{lists: map[string][]string{}}
-	for i := range 700 {
-		f.lists["/contacts"] = append(f.lists["/contacts"], row("id", fmt.Sprint("clt_", i), "name", fmt.Sprint("Person ", i)))
-	}
-	w := f.open(t)
-	for words, want := range map[string]bool{"new@corp.example": true, "Person": false} {
-		_, err := w.Resolve(t.Context(), workspace.Client, words, workspace.Scope{})
-		e, ok := errors.AsType[*workspace.UnresolvedError](err)
-		if !ok || !e.Partial || e.Searched != want {
-			t.Errorf("Resolve(client, %q) = %+v, want partial, and searched %t", words, err, want)
-		}
-	}
-}
-
 // Pipelines that come without their stages are read one by one, up to a number of them.
 func TestPipelinesWithoutStages(t *testing.T) {
 	t.Parallel()

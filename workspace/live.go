@@ -93,7 +93,6 @@ func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query) (Match, e
 		return Match{}, err
 	}
 	v := q.decide(kind, found.records, false)
-	searched := !found.partial && len(v.best) == 0
 	if !found.partial && len(v.best) > 0 && !slices.ContainsFunc(v.best, func(f fit) bool { return !surelyFound(kind, f) }) {
 		return v.match, asError(v.failed)
 	}
@@ -106,7 +105,6 @@ func (w *Workspace) findLive(ctx context.Context, kind Kind, q *query) (Match, e
 		if v = q.decide(kind, all.records, all.partial); v.failed == nil {
 			return v.match, nil
 		}
-		v.failed.Searched = searched
 		if all.partial { // reading the same pages again decides nothing
 			if len(v.best) == 0 {
 				v.failed.Candidates = near(ctx, lists, kind, q, all)
@@ -133,7 +131,6 @@ func findShort(ctx context.Context, lists []finder, kind Kind, q *query) (m Matc
 			return v.match, true, nil
 		}
 	}
-	v.failed.Searched = !v.failed.Ambiguous // all there is was looked through
 	return Match{}, true, v.failed
 }
 
