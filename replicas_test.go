@@ -84,16 +84,9 @@ func nowAndThen() func(*http.Request) sandbox.Fault {
 type crossing struct{ tripwire }
 
 func (c *crossing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.step()
-	defer c.step() // the answer has not left yet
+	c.step(r)
+	defer c.step(r) // the answer has not left yet
 	c.Sandbox.ServeHTTP(w, r)
-}
-
-// arm has something done when so many requests more have come or gone; all others wait for that.
-func (w *tripwire) arm(steps int, do func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.steps, w.do = steps, do
 }
 
 // A fleet is programs of one environment, behind a proxy.
