@@ -213,7 +213,9 @@ func (g *gate) killAt(t *testing.T, at point, env []string, args json.RawMessage
 	select {
 	case <-h.reached:
 	case r := <-made:
-		t.Fatalf("create_deal() = %q, before it could be killed at %q", r.text(), at)
+		if at != answered { // from there the program may be the faster one
+			t.Fatalf("create_deal() = %q, before it could be killed at %q", r.text(), at)
+		}
 	case <-g.ctx.Done():
 		t.Fatalf("%q was never reached; standard error:\n%s", at, p.err.String())
 	}
