@@ -181,8 +181,8 @@ var putInto = regexp.MustCompile(`put (?:it|the deal) into ([^,;]+)`)
 
 // movesTo is the pipeline that a refusal offers to move the deal into, if the user wants it there.
 func (a *agent) movesTo(l faultLine) string {
-	if m := putInto.FindStringSubmatch(l.says); m != nil && a.knows["pipelineId"] == m[1] {
-		return m[1]
+	if m := putInto.FindStringSubmatch(l.says); m != nil && a.knows["pipelineId"] == unquoted(m[1]) {
+		return unquoted(m[1])
 	}
 	return ""
 }
@@ -240,7 +240,7 @@ func (a *agent) choose(from []choice, known, given any) any {
 	}).give
 }
 
-// choice is one of the things that a refusal lists: "Falcon Logistics (clt_1, company, ...)".
+// choice is one of the things that a refusal lists: "Falcon Logistics" (clt_1, company, ...).
 type choice struct{ name, give, text string }
 
 var (
@@ -252,14 +252,23 @@ func listedIn(list string) []choice {
 	list = sentenceEnd.ReplaceAllString(list, "")
 	var all []choice
 	for _, m := range listedThing.FindAllStringSubmatch(list, -1) {
-		all = append(all, choice{m[1], m[2], m[0]})
+		all = append(all, choice{unquoted(m[1]), m[2], m[0]})
 	}
 	if all == nil {
 		for name := range strings.SplitSeq(list, ", ") {
+			name = unquoted(name)
 			all = append(all, choice{name, name, name})
 		}
 	}
 	return all
+}
+
+// unquoted is what stands in quotes, which are around all that others wrote.
+func unquoted(s string) string {
+	if inside, err := strconv.Unquote(s); err == nil {
+		return inside
+	}
+	return s
 }
 
 func holds(text string, known any) bool {

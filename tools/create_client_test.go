@@ -65,7 +65,7 @@ GET /sources
 GET /users
 POST /contacts {"firstName":"Nora","lastName":"Weiß","email":"nora@weiss.example","phone":"+49 30 1234567","companyId":"clt_zurcher","jobTitle":"Buyer","ownerUserId":"usr_lena","sourceId":"src_website","cf_language":"German"}`,
 			[]string{`Created the contact clt_1001 (number "CON006", "Nora", "Weiß", at "Zürcher Möbel AG", "nora@weiss.example", "+49 30 1234567").`,
-				`Understood: `, `companyId "zuercher-moebel.example" as clt_zurcher (Zürcher Möbel AG, by domain)`, `type: read "Contact" as "contact"`},
+				`Understood: `, `companyId "zuercher-moebel.example" as clt_zurcher ("Zürcher Möbel AG", by domain)`, `type: read "Contact" as "contact"`},
 		},
 		"a company": {
 			`{"type":"company","name":"Weiß und Söhne GmbH","email":"post@weiss.example","website":"https://weiss.example","cf_industry":"Retail","cf_employees":"12"}`,

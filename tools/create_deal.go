@@ -141,9 +141,9 @@ func (r *reading) fillLineItem(ctx context.Context, path string, item object) (o
 		switch {
 		case name == "name":
 			item = append(item, member{name, quoted(p.Name)})
-			r.notes = append(r.notes, fmt.Sprintf("%s: name %q from the catalogue", path, p.Name))
+			r.notes = append(r.notes, fmt.Sprintf("%s: name %s from the catalogue", path, foreign(p.Name, 80)))
 		case p.Price == "":
-			r.problems = append(r.problems, fmt.Sprintf("%s.price: missing, and %s has none in the catalogue; give the unit price", path, line(p.Name, 80)))
+			r.problems = append(r.problems, fmt.Sprintf("%s.price: missing, and %s has none in the catalogue; give the unit price", path, foreign(p.Name, 80)))
 		default:
 			item = append(item, member{name, json.RawMessage(p.Price)})
 			r.notes = append(r.notes, fmt.Sprintf("%s: price %s from the catalogue", path, p.Price))

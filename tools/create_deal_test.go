@@ -334,7 +334,7 @@ func invalidDeals(t *testing.T) map[string][]string {
 		`5`:                                 "got 5; give an object with title",
 		`{` + minimal + `,"title":"b"}`:     "title: given twice",
 		`{` + minimal + `,"cf_a":{"b":1}}`:  "cf_a: got an object; give a string, a number",
-		`{` + minimal + `,"CF_region":"x"}`: `CF_region: no option is named "x"; there are North, South, East, West`,
+		`{` + minimal + `,"CF_region":"x"}`: `CF_region: no option is named "x"; there are "North", "South", "East", "West"`,
 		`{` + minimal + `,"price":1e-400}`:  "price: 1e-400 is out of range",
 		`{` + minimal + `,"price":` + strings.Repeat("1", 70) + `}`:                                      "price: a number of 70 characters",
 		`{` + minimal + `,"cf_a":` + strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40) + `}`:   "nested more than 32 deep",

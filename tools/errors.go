@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"heffl-mcp/heffl"
@@ -143,26 +142,6 @@ func bounded(s string) string {
 	return cut + "…"
 }
 
-// line is what somebody else wrote, fit to stand among our words: one line without what is not seen or
-// turns the direction of writing, and no longer than n characters.
-func line(s string, n int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if short := cut(s, n); short != s {
-		return short + "…"
-	}
-	return s
-}
-
-// brief is a JSON value, cut to what is needed to recognise it.
-func brief(v json.RawMessage) string {
-	const enough = 120
-	s := string(v)
-	if short := cut(s, enough); short != s {
-		return short + "…"
-	}
-	return s
-}
-
 func quoted(s string) json.RawMessage {
 	b, _ := jsontext.AppendQuote(nil, s) // what is not Unicode is replaced
 	return b
@@ -206,17 +185,27 @@ func reason(err error) string {
 	if e, ok := errors.AsType[*heffl.BodyError](err); ok {
 		return fmt.Sprintf("its answer %d cannot be read: %v", e.Status, e.Err)
 	}
+	if e, ok := errors.AsType[*heffl.Error](err); ok {
+		said := fmt.Sprintf("it answered %d", e.Status)
+		if e.Message != "" {
+			said += ": " + foreign(e.Message, maxSaid)
+		}
+		return said
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time"
 	}
 	return err.Error()
 }
 
+// maxSaid bounds what is repeated of a message of Heffl's, in characters.
+const maxSaid = 500
+
 // answered words a refusal, or that a read failed at Heffl.
 func answered(e *heffl.Error) *failure {
-	said := e.Message
-	if said == "" {
-		said = http.StatusText(e.Status)
+	said := http.StatusText(e.Status)
+	if e.Message != "" {
+		said = foreign(e.Message, maxSaid)
 	}
 	f := &failure{outcome: refused, cause: e}
 	switch e.Status {
@@ -249,9 +238,9 @@ func issues(list []heffl.Issue) string {
 	for _, i := range list {
 		b.WriteString("\n- ")
 		if i.Field != "" {
-			b.WriteString(i.Field + ": ")
+			b.WriteString(oneOf(i.Field) + ": ")
 		}
-		b.WriteString(i.Message)
+		b.WriteString(foreign(i.Message, maxSaid))
 	}
 	return b.String()
 }

@@ -103,8 +103,11 @@ func (c *call) employer(ctx context.Context, id string) string {
 	if err != nil || len(found.Items) != 1 || found.Items[0].CompanyID == "" {
 		return ""
 	}
-	person := found.Items[0]
-	return fmt.Sprintf(" %s works at %s: for its deals give clientId %s.", line(person.Name, 80), line(cmp.Or(person.CompanyName, "a company"), 80), person.CompanyID)
+	person, company := found.Items[0], "a company"
+	if person.CompanyName != "" {
+		company = foreign(person.CompanyName, 80)
+	}
+	return fmt.Sprintf(" %s works at %s: for its deals give clientId %s.", foreign(person.Name, 80), company, person.CompanyID)
 }
 
 // oneDeal is the deal of an ID, with all that it has.

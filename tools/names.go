@@ -131,7 +131,7 @@ func (u understood) String() string {
 		s = u.Path + " " + s
 	}
 	if u.Name != "" && u.Name != u.ID {
-		return fmt.Sprintf("%s (%s, by %s)", s, line(u.Name, 80), u.How)
+		return fmt.Sprintf("%s (%s, by %s)", s, foreign(u.Name, 80), u.How)
 	}
 	return fmt.Sprintf("%s (by %s)", s, u.How)
 }

@@ -464,7 +464,7 @@ func arguments(req mcp.CallToolRequest) json.RawMessage {
 // structured content and stays in the text.
 func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 	structured := a.structured
-	text := a.text + "\n" + string(a.structured)
+	text := a.text + "\n" + dataInText(a.structured)
 	if _, faults := out.Check(structured); len(faults) > 0 {
 		var misfits []string
 		structured, misfits = fitting(structured, faults)
@@ -472,7 +472,10 @@ func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 			structured = object{{"id", quoted(a.id)}}.JSON()
 			misfits = append(misfits, "all but id")
 		}
-		text = fmt.Sprintf("%s\nNot as documented, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), a.structured)
+		for i, name := range misfits {
+			misfits[i] = oneOf(name)
+		}
+		text = fmt.Sprintf("%s\nNot as documented, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), dataInText(a.structured))
 	}
 	meta := map[string]any{"outcome": a.outcome, "retrySafe": true}
 	maps.Copy(meta, a.meta)

@@ -63,7 +63,7 @@ func (r *reading) unresolved(e *workspace.UnresolvedError) string {
 
 // elsewhere words that something of the name is there, and why it is no use here.
 func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string {
-	name, where := line(cmp.Or(e.Match.Name, e.Match.ID), 80), line(e.Where, 80)
+	name, where := foreign(cmp.Or(e.Match.Name, e.Match.ID), 80), foreign(e.Where, 80)
 	switch {
 	case e.Why == workspace.OtherPipeline && r.scope.name != "":
 		s := fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s; ", name, kind, where, r.pipelineName())
@@ -84,10 +84,10 @@ func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string 
 func (r *reading) pipelineName() string {
 	for _, p := range r.Workspace.Known().Pipelines.Items {
 		if p.ID == r.scope.pipeline {
-			return line(cmp.Or(p.Name, p.ID), 80)
+			return foreign(cmp.Or(p.Name, p.ID), 80)
 		}
 	}
-	return line(r.scope.name, 80)
+	return foreign(r.scope.name, 80)
 }
 
 // whose says what the custom fields are of.
@@ -128,15 +128,21 @@ func candidates(list []workspace.Candidate) string {
 }
 
 func named(c workspace.Candidate) string {
-	facts := slices.Clone(c.Facts)
+	var facts []string
 	if c.ID != c.Name {
-		facts = slices.Insert(facts, 0, c.ID)
+		facts = append(facts, c.ID)
 	}
-	name := cmp.Or(line(c.Name, 80), "without a name")
+	for _, f := range c.Facts {
+		facts = append(facts, oneOf(f))
+	}
+	name := "without a name"
+	if c.Name != "" {
+		name = foreign(c.Name, 80)
+	}
 	if len(facts) == 0 {
 		return name
 	}
-	return name + " (" + line(strings.Join(facts, ", "), 200) + ")"
+	return name + " (" + strings.Join(facts, ", ") + ")"
 }
 
 // handle is what tells one thing of a kind from others of its name.

@@ -42,7 +42,7 @@ func TestUpdateDeal(t *testing.T) {
 	}{
 		{`{"dealId":"dl_acme_renewal","stageId":"Proposal"}`, `{"stageId":"dps_proposal"}`, []string{
 			`Changed the deal dl_acme_renewal (number "DEAL002", "Acme renewal", value 18250.75, "ACTIVE", stage "Proposal", owner "James O'Neill"): stage "Negotiation" -> "Proposal".`,
-			`Understood: stageId "Proposal" as dps_proposal (Proposal, by name).`}},
+			`Understood: stageId "Proposal" as dps_proposal ("Proposal", by name).`}},
 		{`{"dealId":"Acme renewal","stageId":"Won"}`, `{"stageId":"dps_won"}`, []string{
 			`: stage "Negotiation" -> "Won", status "ACTIVE" -> "WON".`, `dealId "Acme renewal" as dl_acme_renewal`}},
 		{`{"dealId":"DEAL002","status":"lost"}`, `{"status":"LOST"}`, []string{`: status "ACTIVE" -> "LOST".`, `status: read "lost" as "LOST"`}},
@@ -98,9 +98,9 @@ func TestUpdateDealRefuses(t *testing.T) {
 		`{"dealId":"No such","status":"WON"}`:                        `dealId: no deal is named "No such"`,
 		`{"dealId":"clt_acme","title":"a"}`:                          `dealId: "clt_acme" is the ID of a client`,
 		`{"dealId":"No such","stageId":"Won"}`:                       "correct 1 fault",
-		`{"dealId":"dl_acme_renewal","stageId":"Contract"}`:          "stageId: Contract is a stage of the pipeline Enterprise, and this deal is in Sales",
-		`{"dealId":"dl_acme_renewal","stageId":"dps_ent_contract"}`:  "stageId: Contract is a stage of the pipeline Enterprise, and this deal is in Sales",
-		`{"dealId":"dl_acme_renewal","cf_security_review":"Passed"}`: "of the pipeline Enterprise",
+		`{"dealId":"dl_acme_renewal","stageId":"Contract"}`:          `stageId: "Contract" is a stage of the pipeline "Enterprise", and this deal is in "Sales"`,
+		`{"dealId":"dl_acme_renewal","stageId":"dps_ent_contract"}`:  `stageId: "Contract" is a stage of the pipeline "Enterprise", and this deal is in "Sales"`,
+		`{"dealId":"dl_acme_renewal","cf_security_review":"Passed"}`: `of the pipeline "Enterprise"`,
 		`{"dealId":"dl_acme_renewal","ownerUserId":"Omar"}`:          `ownerUserId: 2 users are named "Omar"`,
 		`{"dealId":"dl_acme_renewal","amount":5}`:                    "amount: unknown property; did you mean price?",
 		`{"id":"dl_acme_renewal","price":5}`:                         "id: unknown property; did you mean dealId?",
@@ -254,7 +254,7 @@ func TestUpdateDealFaults(t *testing.T) {
 		"500, done":                {p: &patching{faults: []string{"after:500"}}, outcome: recovered, sent: 1, done: true},
 		"500, not done":            {p: &patching{faults: []string{"before:500"}}, outcome: changed, sent: 2, done: true},
 		"502, done":                {p: &patching{faults: []string{"after:502"}}, outcome: recovered, sent: 1, done: true},
-		"500 twice":                {p: &patching{faults: []string{"before:500", "before:500"}}, outcome: unsettled, sent: 2, says: `whether Heffl has carried it out is not known (PATCH /deals/dl_acme_renewal: HTTP status 500: INTERNAL_SERVER_ERROR: `},
+		"500 twice":                {p: &patching{faults: []string{"before:500", "before:500"}}, outcome: unsettled, sent: 2, says: `whether Heffl has carried it out is not known (it answered 500: `},
 		"lost twice":               {p: &patching{faults: []string{"before:drop", "before:drop"}}, outcome: unsettled, sent: 2, says: `Read back, the deal is not as sent: stageId sent "dps_proposal", answered "dps_negotiation". The same call again is safe.`},
 		"lost, then 429 for long":  {p: &patching{faults: []string{"before:drop", "before:429;wait=40"}}, outcome: unsettled, sent: 2, says: "sent again: "},
 		"lost, then no connection": {p: &patching{faults: []string{"before:500"}, onlyOne: true}, outcome: unsettled, sent: 1, least: 20 * s, most: 25 * s, says: "sent again: connection refused"},
@@ -390,7 +390,7 @@ func TestUpdateDealWithoutPipeline(t *testing.T) {
 			t.Errorf("update_deal(stage %s of a deal without a pipeline) = %s, want %q", stage, textOf(r), says)
 		}
 	}
-	if r := callTool(t, c, "update_deal", `{"dealId":"dl_acme_renewal","cf_security_review":"Passed"}`); !r.IsError || !strings.Contains(textOf(r), "Security review is a custom field of the pipeline Enterprise only") {
+	if r := callTool(t, c, "update_deal", `{"dealId":"dl_acme_renewal","cf_security_review":"Passed"}`); !r.IsError || !strings.Contains(textOf(r), `"Security review" is a custom field of the pipeline "Enterprise" only`) {
 		t.Errorf("update_deal(a field of one pipeline) = %s, want it refused", textOf(r))
 	}
 	if r := callTool(t, c, "update_deal", `{"dealId":"dl_acme_renewal","stageId":"dps_proposal"}`); r.IsError {
