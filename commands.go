@@ -62,13 +62,13 @@ func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 		return usageError{err}
 	}
 	srv.KeyPerRequest = s.keyless()
-	d, end, err := s.deps(ctx, log, srv.KeyPerRequest)
+	d, traces, end, err := s.deps(ctx, log, srv.KeyPerRequest)
 	if err != nil {
 		return err
 	}
 	w := newWatch(d.Heffl, d.Journal, log)
 	d.Caller, d.Reports = callerOf, both(w.called, d.Reports)
-	m, err := newServer(d, end)
+	m, err := newServer(d, traces, end)
 	if err != nil {
 		return err
 	}

@@ -56,15 +56,16 @@ func TestOperationsCommands(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			certify(t, dir)
+			traces := collectTraces(t)
 			shell := func(line string) *exec.Cmd {
 				cmd := exec.CommandContext(bounded(t), "sh", "-c", line)
 				cmd.Dir = dir
-				cmd.Env = []string{"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "HOME=" + dir, promptRace, "HEFFL_MCP_LOG_FORMAT=json", heffl}
+				cmd.Env = []string{"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "HOME=" + dir, promptRace, "HEFFL_MCP_LOG_FORMAT=json", "OTEL_BSP_SCHEDULE_DELAY=1", heffl}
 				return cmd
 			}
 			address := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:8\d+`)
 			var at place
-			for line := range strings.Lines(block) {
+			for line := range strings.Lines(strings.ReplaceAll(block, "http://127.0.0.1:4318", traces.url)) {
 				if strings.Contains(line, "heffl-mcp http ") {
 					at = launch(t, shell("exec env "+address.ReplaceAllString(line, "127.0.0.1:0"))).place(t)
 					continue
@@ -78,6 +79,9 @@ func TestOperationsCommands(t *testing.T) {
 			}
 			if at.mcp == "" {
 				t.Errorf("no server is started by %s", block)
+			}
+			if strings.Contains(block, "OTEL_") {
+				traces.named(bounded(t), t, "GET")
 			}
 		})
 	}

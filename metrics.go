@@ -78,15 +78,20 @@ func newWatch(client *heffl.Client, j *journal.Journal, log *slog.Logger) *watch
 		w.registry.MustRegister(journalStates{j})
 	}
 	counting := counted{client.Transport(), w}
+	carry(client, counting)
+	baseURL, userAgent := client.BaseURL, client.UserAgent
+	w.probe = func(ctx context.Context) error { return reach(ctx, counting, baseURL, userAgent) }
+	return w
+}
+
+// carry has a client, and its copies, send through a transport.
+func carry(client *heffl.Client, transport http.RoundTripper) {
 	var carrier http.Client
 	if client.HTTP != nil {
 		carrier = *client.HTTP
 	}
-	carrier.Transport = counting
+	carrier.Transport = transport
 	client.HTTP = &carrier
-	baseURL, userAgent := client.BaseURL, client.UserAgent
-	w.probe = func(ctx context.Context) error { return reach(ctx, counting, baseURL, userAgent) }
-	return w
 }
 
 // calling counts a call while it goes on.

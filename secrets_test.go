@@ -174,6 +174,7 @@ type minefield struct {
 	key   string
 	state string // the journal of those who walk it
 	audit string // their audit file
+	seen  *traceStore
 	traps map[string]trap
 	well  *sandbox.Sandbox
 
@@ -211,7 +212,7 @@ func (m *minefield) step(title, key, method string) trap {
 // lay makes a minefield and the environment of a program that walks it, with everything logged and
 // little time for what hangs.
 func lay(t *testing.T, key string, from ...string) (*minefield, []string) {
-	m := &minefield{key: key, state: journals["SQLite"](t), audit: filepath.Join(t.TempDir(), "audit.jsonl"), traps: map[string]trap{}, well: newSandbox(t, sandbox.Options{}), met: map[string]bool{}}
+	m := &minefield{key: key, state: journals["SQLite"](t), audit: filepath.Join(t.TempDir(), "audit.jsonl"), seen: collectTraces(t), traps: map[string]trap{}, well: newSandbox(t, sandbox.Options{}), met: map[string]bool{}}
 	for name, trap := range traps(t) {
 		for _, from := range from {
 			title := from + noWord.ReplaceAllString(name, "") // one word, so that every look searches for all of it
@@ -223,13 +224,21 @@ func lay(t *testing.T, key string, from ...string) (*minefield, []string) {
 	}
 	srv := httptest.NewServer(m)
 	t.Cleanup(srv.Close)
-	return m, []string{
-		"HEFFL_API_KEY=" + key, "HEFFL_BASE_URL=" + srv.URL + "/api/v2", "HEFFL_MCP_STATE=" + m.state, "HEFFL_MCP_AUDIT=" + m.audit,
+	return m, append(m.seen.env(),
+		"HEFFL_API_KEY="+key, "HEFFL_BASE_URL="+srv.URL+"/api/v2", "HEFFL_MCP_STATE="+m.state, "HEFFL_MCP_AUDIT="+m.audit,
 		"HEFFL_TIMEOUT=1s", "HEFFL_MCP_DEADLINE=2s", "HEFFL_MCP_LOG_LEVEL=debug",
-	}
+	)
 }
 
 var noWord = regexp.MustCompile(`\W`)
+
+// scanTraces looks for the key in what the collector has got, when the programs have ended.
+func (m *minefield) scanTraces(t *testing.T) {
+	t.Helper()
+	m.seen.named(bounded(t), t, "tools/call create_deal")
+	m.seen.named(bounded(t), t, "POST")
+	scan(t, m.key, "the traces", m.seen.text())
+}
 
 // reached reports whether a request with the key has reached a trap.
 func (m *minefield) reached(title string) bool {
@@ -285,6 +294,7 @@ func TestKeyStaysSecret(t *testing.T) {
 			}
 			p.exit(t, 0)
 			m.scanJournal(t)
+			m.scanTraces(t)
 			scan(t, key, "standard output", p.out.String())
 			scan(t, key, "the log", p.err.String())
 		})
@@ -311,6 +321,7 @@ func TestKeyStaysSecret(t *testing.T) {
 				p.terminate(t)
 				p.exit(t, 0)
 				m.scanJournal(t)
+				m.scanTraces(t)
 				scan(t, key, "an answer", wire.seen.String())
 				scan(t, key, "the log", p.err.String())
 				scan(t, key, "standard output", p.out.String())
@@ -327,6 +338,7 @@ func TestKeyStaysSecret(t *testing.T) {
 				return ctx.Err()
 			})
 			m.scanJournal(t)
+			m.scanTraces(t)
 			for _, args := range []string{"journal --limit=1000", "journal --limit=1000 --json"} {
 				out, err := command(t, env, strings.Fields(args)...).CombinedOutput()
 				if n := strings.Count(string(out), "\n"); err != nil || n < len(m.traps) {
@@ -401,7 +413,8 @@ func TestTokenStaysSecret(t *testing.T) {
 			t.Run(name+"/"+from, func(t *testing.T) {
 				t.Parallel()
 				state, file := journals["SQLite"](t), filepath.Join(t.TempDir(), "tokens")
-				env := []string{"HEFFL_SANDBOX=true", "HEFFL_MCP_STATE=" + state, "HEFFL_MCP_AUDIT=" + state + ".audit", "HEFFL_MCP_LOG_LEVEL=debug"}
+				traces := collectTraces(t)
+				env := append(traces.env(), "HEFFL_SANDBOX=true", "HEFFL_MCP_STATE="+state, "HEFFL_MCP_AUDIT="+state+".audit", "HEFFL_MCP_LOG_LEVEL=debug")
 				if from == "file" {
 					if err := os.WriteFile(file, []byte("# ours\n"+token+"\n"), 0o600); err != nil {
 						t.Fatal(err)
@@ -464,6 +477,8 @@ func TestTokenStaysSecret(t *testing.T) {
 				for _, file := range files {
 					scan(t, token, "the journal, or the audit", string(read(t, file)))
 				}
+				traces.named(bounded(t), t, "tools/call create_deal")
+				scan(t, token, "the traces", traces.text())
 				scan(t, token, "an answer", wire.seen.String())
 				scan(t, token, "the log", p.err.String())
 				scan(t, token, "standard output", p.out.String())

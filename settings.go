@@ -86,26 +86,29 @@ func (s *settings) log(w io.Writer) *slog.Logger {
 
 // mcp makes the server that a command serves or calls, and what ends it.
 func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*tools.Server, func() error, error) {
-	d, end, err := s.deps(ctx, log, false)
+	d, traces, end, err := s.deps(ctx, log, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := newServer(d, end)
+	m, err := newServer(d, traces, end)
 	return m, end, err
 }
 
 // newServer makes the server of tools that work with d. Where that fails, d is ended.
-func newServer(d tools.Deps, end func() error) (*tools.Server, error) {
+func newServer(d tools.Deps, traces *tracing, end func() error) (*tools.Server, error) {
 	m, err := tools.NewServer(d)
 	if err != nil {
 		return nil, errors.Join(usageError{err}, end())
 	}
+	if traces != nil {
+		m.Use(traces.calling)
+	}
 	return m, nil
 }
 
-// deps is what tools work with, and what ends it: it waits for requests that have outlived their
-// calls, and closes what they use. A keyless program has no key of its own.
-func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ tools.Deps, _ func() error, err error) {
+// deps is what tools work with, how they are traced (nil: not at all), and what ends it: it waits for
+// requests that have outlived their calls, and closes what they use. A keyless program has no key of its own.
+func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ tools.Deps, _ *tracing, _ func() error, err error) {
 	var opened []func() error
 	followers := new(sync.WaitGroup)
 	end := func() error {
@@ -122,15 +125,15 @@ func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ 
 		}
 	}()
 	if s.Timeout <= 0 || s.Deadline <= 0 || s.Window <= 0 || s.Settle <= 0 || s.Horizon <= 0 {
-		return tools.Deps{}, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
+		return tools.Deps{}, nil, nil, usage("--timeout, --deadline, --window, --settle and --horizon must be more than 0, such as 20s")
 	}
 	zone, err := time.LoadLocation(s.Timezone)
 	if err != nil || s.Timezone == "Local" {
-		return tools.Deps{}, nil, usage("--timezone %s is not a time zone; give a name such as Asia/Dubai, Europe/Berlin or UTC", s.Timezone)
+		return tools.Deps{}, nil, nil, usage("--timezone %s is not a time zone; give a name such as Asia/Dubai, Europe/Berlin or UTC", s.Timezone)
 	}
 	client, closeSandbox, err := s.client(keyless)
 	if err != nil {
-		return tools.Deps{}, nil, err
+		return tools.Deps{}, nil, nil, err
 	}
 	opened = append(opened, closeSandbox)
 	d := tools.Deps{
@@ -139,23 +142,29 @@ func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ 
 		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: followers,
 		ReadOnly: s.ReadOnly, Tools: s.Tools, Pipelines: s.Pipelines, Owners: s.Owners,
 	}
+	traces := newTracing(ctx, log)
+	if traces != nil {
+		opened = append(opened, traces.close)
+		traces.carries(client)
+		d.Reports = traces.called
+	}
 	if s.Audit != "" {
 		a, err := openAudit(s.Audit, log)
 		if err != nil {
-			return tools.Deps{}, nil, usage("the audit file cannot be opened (%w); --audit or HEFFL_MCP_AUDIT names it", err)
+			return tools.Deps{}, nil, nil, usage("the audit file cannot be opened (%w); --audit or HEFFL_MCP_AUDIT names it", err)
 		}
 		opened = append(opened, a.close)
-		d.Reports = a.called
+		d.Reports = both(a.called, d.Reports)
 	}
 	if d.Journal, err = s.journal(log); err != nil {
-		return tools.Deps{}, nil, err
+		return tools.Deps{}, nil, nil, err
 	}
 	if d.Journal != nil {
 		opened = append(opened, d.Journal.Close)
 	} else {
 		log.WarnContext(ctx, "HEFFL_MCP_STATE is off: nothing remembers what was sent, so a repeated call can make a second deal")
 	}
-	return d, end, nil
+	return d, traces, end, nil
 }
 
 // learning has the server of a command that goes on learn meanwhile what the workspace has, so that
