@@ -74,7 +74,7 @@ type HTTP struct {
 
 // Times and sizes that need no setting.
 const (
-	headerTimeout = 10 * time.Second // for a request's header to arrive
+	headerTimeout = 10 * time.Second // for a request's header to arrive, and for a body that is not read
 	bodyTimeout   = 30 * time.Second // for its body
 	writeTimeout  = 30 * time.Second // for a client to take one write; a stream as a whole has no limit
 	idleTimeout   = 2 * time.Minute  // between two requests on a connection
@@ -253,6 +253,10 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}()
+	if r.ContentLength != 0 {
+		// net/http reads a body that nobody wants before it answers. Who reads one gives it the time that it needs.
+		_ = w.control.SetReadDeadline(time.Now().Add(headerTimeout))
+	}
 	if !s.admit(w, r) {
 		return
 	}

@@ -688,6 +688,8 @@ func TestHTTPSlowClients(t *testing.T) {
 		}{
 			{"header", "POST /mcp HTTP/1.1\r\nHost: localhost\r\n", 10 * time.Second, ""},
 			{"body", "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{", 30 * time.Second, "HTTP/1.1 400 Bad Request"},
+			{"body of a stranger", "POST /mcp HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nContent-Length: 50\r\n\r\n{", 10 * time.Second, "HTTP/1.1 403 Forbidden"},
+			{"body that nobody wants", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", 10 * time.Second, "HTTP/1.1 200 OK"},
 		} {
 			c, err := ln.dial()
 			if err != nil {
