@@ -21,6 +21,8 @@ var house = map[string]struct {
 	"workspace":     {"knows what a workspace has, and not what a model is told of it", []string{"heffl"}, []string{"github.com/mark3labs", "database/sql"}},
 	"tools":         {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "schema", "workspace"}, nil},
 	"serve":         {"knows how it is reached, and not what can be done", nil, nil},
+	"bench":         {"measures the program from without, and serves it only to be profiled", []string{"heffl", "heffl/sandbox", "serve", "tools"}, nil},
+	"bench/bare":    {"is what one would have without any of this", nil, nil},
 	"":              {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing"}},
 }
 

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+
+	"heffl-mcp/heffl"
+	"heffl-mcp/serve"
+	"heffl-mcp/tools"
+)
+
+// profiled serves over stdio as heffl-mcp does, and writes a profile of it when its input has ended. It is a process of
+// its own, so that nothing of the bench is in the profile; the real program has no way to make one.
+func profiled(ctx context.Context, url, to string) error {
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	m, err := tools.NewServer(tools.Deps{Heffl: &heffl.Client{BaseURL: url, Key: "bench-key", Budget: new(heffl.Budget)}, SkipDuplicateCheck: true})
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	err = (&serve.Stdio{MCP: m.MCPServer}).Serve(ctx, os.Stdin, os.Stdout)
+	pprof.StopCPUProfile()
+	return errors.Join(err, f.Close())
+}
+
+// profile shows where the processor time of a call goes.
+func (l *lab) profile(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	to := filepath.Join(l.dir, "cpu.pprof")
+	p, err := start(ctx, self, nil, profileWord, l.fast.url, to)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	c, err := overStdio(ctx, p)
+	if err != nil {
+		return err
+	}
+	if _, err := measure(ctx, l.size.rounds, l.size.calls, 1, []contender{{name: "profiled", call: c.call}}); err != nil {
+		return err
+	}
+	p.stop()
+	if l.keep != "" {
+		raw, err := os.ReadFile(to)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(l.keep, raw, 0o600); err != nil {
+			return err
+		}
+	}
+	top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=30", to).Output()
+	if err != nil {
+		return err
+	}
+	l.report.section("Where the time goes", "A profile of one call at a time over stdio, of heffl-mcp alone.\n\n```\n"+string(top)+"```")
+	return nil
+}
