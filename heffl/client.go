@@ -59,6 +59,9 @@ type Response struct {
 	Status int             // 2xx
 	Header http.Header     // Date is the server's clock
 	Body   json.RawMessage // exactly as Heffl sent it, but for the key, should it stand there
+
+	id     string          // of object
+	object json.RawMessage // in Body; nil: not looked for yet
 }
 
 // sharedTransport suits one host that is called now and then, in small bursts.
@@ -130,7 +133,8 @@ func (c *Client) write(ctx context.Context, method, path string, body json.RawMe
 
 // identified returns an answer if it is a JSON object with an ID.
 func (c *Client) identified(method, path string, r *Response) (*Response, error) {
-	if _, _, err := identify(r.Body); err != nil {
+	var err error
+	if r.id, r.object, err = identify(r.Body); err != nil {
 		return nil, c.newBodyError(method, path, r.Status, r.Header, r.Body, err)
 	}
 	return r, nil

@@ -111,14 +111,21 @@ func (c *Client) ListDeals(ctx context.Context, q DealQuery) (*Page, error) {
 // Heffl documents answers without a wrapper; `data` is read in case there is one. The methods
 // that write, and GetDeal, return no answer without an ID, but a *BodyError.
 func (r *Response) ID() string {
-	id, _, _ := identify(r.Body)
+	id, _, _ := r.identify()
 	return id
 }
 
 // Object is the object in the answer that [Response.ID] is of: the body, or else its `data`.
 func (r *Response) Object() json.RawMessage {
-	_, object, _ := identify(r.Body)
+	_, object, _ := r.identify()
 	return object
+}
+
+func (r *Response) identify() (id string, object json.RawMessage, err error) {
+	if r.object != nil { // it is known
+		return r.id, r.object, nil
+	}
+	return identify(r.Body)
 }
 
 // Why the body of a 2xx is of no use. BodyError.Err is one of these, or the failure to read it.
@@ -131,17 +138,19 @@ var (
 
 // identify finds the object that an answer is about, and its ID.
 func identify(body json.RawMessage) (id string, object json.RawMessage, err error) {
-	if !json.Valid(body) {
-		return "", nil, ErrNotJSON
-	}
 	outer := members(body)
-	if outer == nil {
+	switch {
+	case outer != nil:
+	case !json.Valid(body):
+		return "", nil, ErrNotJSON
+	default:
 		return "", nil, ErrNotObject
 	}
-	for _, object := range []json.RawMessage{body, outer["data"]} {
-		if json.Unmarshal(members(object)["id"], &id) == nil && id != "" {
-			return id, object, nil
-		}
+	if json.Unmarshal(outer["id"], &id) == nil && id != "" {
+		return id, body, nil
+	}
+	if data := outer["data"]; json.Unmarshal(members(data)["id"], &id) == nil && id != "" {
+		return id, data, nil
 	}
 	return "", nil, ErrNoID
 }

@@ -261,8 +261,13 @@ const minSecret = 8
 // Redact takes the key out of a text, in whatever form it stands there.
 func (c *Client) Redact(s string) string { return c.redact(s) }
 
-func (c *Client) redact(s string) string {
-	for _, form := range c.keyForms() {
+func (c *Client) redact(s string) string { return c.keyForms().redact(s) }
+
+// keyForms are the ways in which a key may stand in a text.
+type keyForms []string
+
+func (forms keyForms) redact(s string) string {
+	for _, form := range forms {
 		s = strings.ReplaceAll(s, form, redacted)
 	}
 	return s
@@ -273,7 +278,7 @@ const redacted = "•••" // not ASCII, so it never makes a key together with
 // keyForms are the ways in which the key may stand in a server's words, or in an error that quotes
 // them, the longest first: as it is, and escaped as JSON, Go, URLs and base64 do. A key of letters
 // and digits has two.
-func (c *Client) keyForms() []string {
+func (c *Client) keyForms() keyForms {
 	if len(c.Key) < minSecret {
 		return nil
 	}
@@ -301,7 +306,7 @@ func (c *Client) redactBody(body []byte) []byte {
 		plain = escapedASCII.ReplaceAllFunc(body, unescapeASCII)
 	}
 	if holds(plain) {
-		return []byte(c.redact(string(plain)))
+		return []byte(forms.redact(string(plain)))
 	}
 	return body
 }
@@ -322,9 +327,10 @@ func unescapeASCII(escape []byte) []byte {
 
 func (c *Client) redactHeader(h http.Header) http.Header {
 	clean := make(http.Header, len(h))
+	forms := c.keyForms()
 	for name, values := range h {
 		for _, v := range values {
-			clean.Add(c.redact(name), c.redact(v))
+			clean.Add(forms.redact(name), forms.redact(v))
 		}
 	}
 	return clean
