@@ -25,6 +25,7 @@ type record struct {
 	where    string   // for Elsewhere
 	pipeline string   // ID of the pipeline that a stage is of
 	options  []record // of a custom field
+	stages   []record // of a pipeline
 }
 
 // code is a short text by which a thing is known, such as its number.
@@ -85,26 +86,31 @@ func (r *record) inactive() {
 	r.fact("", "inactive")
 }
 
+// pipelineRecord is that of a pipeline with its stages.
 func pipelineRecord(p *heffl.Pipeline) record {
 	r := newRecord(p.ID, p.Name, false)
 	if !p.Active {
 		r.inactive()
 	}
+	for _, s := range p.Stages {
+		stage := newRecord(s.ID, s.Name, false)
+		stage.pipeline = p.ID
+		stage.fact("pipeline", p.Name)
+		stage.fact("type", s.Type)
+		r.stages = append(r.stages, stage)
+	}
 	return r
 }
 
-// stageRecords are the stages of all pipelines. Outside the given pipeline, which may be empty for
+// stagesOf are the stages of all pipelines. Outside the given pipeline, which may be empty for
 // any, they do not fit.
-func stageRecords(pipelines []heffl.Pipeline, within string) []record {
+func stagesOf(pipelines []record, within string) []record {
 	var records []record
-	for _, p := range pipelines {
-		for _, s := range p.Stages {
-			r := newRecord(s.ID, s.Name, false)
-			r.pipeline = p.ID
-			r.fact("pipeline", p.Name)
-			r.fact("type", s.Type)
-			if within != "" && p.ID != within {
-				r.misfit, r.where = OtherPipeline, p.Name
+	for i := range pipelines {
+		p := &pipelines[i]
+		for _, r := range p.stages {
+			if within != "" && p.id != within {
+				r.misfit, r.where = OtherPipeline, p.name
 			}
 			records = append(records, r)
 		}

@@ -56,16 +56,23 @@ func (w *Workspace) Resolve(ctx context.Context, kind Kind, words string, s Scop
 	if tooLong(words) {
 		return Match{}, &UnresolvedError{Kind: kind, Input: beginning(words)}
 	}
-	q := newQuery(words)
-	of := KindOfID(q.plain.exact)
-	if of == Deal && kind != Deal && strings.HasPrefix(q.plain.exact, "deal_") {
+	exact := clean(words)
+	of := KindOfID(exact)
+	if of == Deal && kind != Deal && strings.HasPrefix(exact, "deal_") {
 		of = "" // a word like any other: that prefix is not one of the documented ones
+	}
+	isID := of != "" && kind.hasIDs()
+	if isID && kind.takes(of) {
+		return w.resolveID(ctx, kind, Match{Input: words, ID: exact, How: howID}, s)
+	}
+	if !kind.hasIDs() {
+		if m, ok := w.resolveKey(ctx, kind, words, exact, s); ok {
+			return m, nil
+		}
 	}
 	var m Match
 	var err error
-	switch isID := of != "" && kind.hasIDs(); {
-	case isID && kind.takes(of):
-		return w.resolveID(ctx, kind, q, s)
+	switch q := newQuery(words); {
 	case isID:
 		m, err = w.findLikeID(ctx, kind, of, q, s)
 	case kind.isLive():
@@ -113,10 +120,28 @@ func (w *Workspace) findLikeID(ctx context.Context, kind, of Kind, q *query, s S
 	return Match{}, &UnresolvedError{Kind: kind, Input: q.input, IDOf: of}
 }
 
+// resolveKey finds the custom field that has a text as its key, or the option that has it as its value, to the letter.
+// Most are given so. Where it is not ok, there may be more to say.
+func (w *Workspace) resolveKey(ctx context.Context, kind Kind, words, exact string, s Scope) (Match, bool) {
+	v, err := w.view(ctx, kind, s, w.ttl)
+	if err != nil || v.lacks != nil {
+		return Match{}, false
+	}
+	is := func(r record) bool { return r.id == exact }
+	if kind == FieldOption { // as [query.matchOption] has it
+		is = func(r record) bool { return r.names[0].exact == words || r.names[1].exact == words }
+	}
+	i := slices.IndexFunc(v.records, is)
+	if i < 0 || kind == FieldOption && (slices.ContainsFunc(v.records[i+1:], is) || v.records[i].names[0].exact != words) {
+		return Match{}, false
+	}
+	r := &v.records[i]
+	return Match{Input: words, ID: r.id, Name: r.name, How: howID}, r.misfit == ""
+}
+
 // resolveID takes an ID at its word, but for what is known already: its name, and that a stage is
 // of another pipeline.
-func (w *Workspace) resolveID(ctx context.Context, kind Kind, q *query, s Scope) (Match, error) {
-	m := Match{Input: q.input, ID: q.plain.exact, How: howID}
+func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) (Match, error) {
 	v, err := w.view(ctx, kind, s, asKept)
 	if err != nil || v.at.Before(w.now().Add(-w.ttl)) {
 		return m, nil //nolint:nilerr // nothing is known
@@ -129,7 +154,7 @@ func (w *Workspace) resolveID(ctx context.Context, kind Kind, q *query, s Scope)
 	m.Name = r.name
 	if r.misfit == OtherPipeline {
 		alike := newQuery(r.name).nearest(kind, v.records)
-		return Match{}, &UnresolvedError{Kind: kind, Input: q.input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
+		return Match{}, &UnresolvedError{Kind: kind, Input: m.Input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
 	}
 	return m, nil
 }
@@ -194,7 +219,7 @@ func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Du
 
 func (w *Workspace) stages(ctx context.Context, within string, maxAge time.Duration) (view, error) {
 	l, pipelines, err := w.pipelines.get(ctx, maxAge)
-	v := view{records: stageRecords(l.Items, within), partial: l.Partial, at: l.At}
+	v := view{records: stagesOf(pipelines, within), partial: l.Partial, at: l.At}
 	if within == "" {
 		return v, err
 	}
