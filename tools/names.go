@@ -144,6 +144,7 @@ type reading struct {
 	entity     string // whose custom fields the arguments may hold; empty: none
 	fenced     bool   // the operator's floors hold for the tool
 	doc        object
+	changed    bool // the arguments are not as they came
 
 	faults   []schema.Fault // against the schema, less those that turned out to be none
 	problems []string       // of the words, one line each
@@ -187,6 +188,7 @@ const (
 // what kept it from finding out.
 func (r *reading) understand(ctx context.Context, in *schema.Schema, complete func(context.Context, *reading) error) error {
 	r.doc = parse(r.raw)
+	before := r.doc.JSON()
 	r.suppose(in)
 	if slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return !r.mayBeLabel(f) }) {
 		var cancel context.CancelFunc
@@ -198,11 +200,15 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 	scoped := make(chan struct{})
 	var g guardedGroup
 	g.SetLimit(atOnce)
-	g.Go(func() { // before those who wait for it
+	start := g.Go
+	if !slices.ContainsFunc(r.words, (*words).mayAsk) {
+		start = func(f func()) { f() } // all is told at once, but for the definitions of custom fields
+	}
+	start(func() { // before those who wait for it
 		defer close(scoped)
 		r.findScope(ctx)
 	})
-	g.Go(func() {
+	start(func() {
 		<-scoped
 		fields = r.readFields(ctx)
 	})
@@ -210,7 +216,7 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 		if givesScope(w.kind) {
 			continue
 		}
-		g.Go(func() {
+		start(func() {
 			var within workspace.Scope
 			if w.kind == workspace.Stage {
 				<-scoped
@@ -238,6 +244,7 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 		}
 	}
 	r.raw = r.doc.JSON()
+	r.changed = !bytes.Equal(before, r.raw)
 	r.offer(ctx)
 	return nil
 }
@@ -247,7 +254,8 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 func (r *reading) suppose(in *schema.Schema) {
 	const deep = 3 // line_items, the names in its items, and what those hold
 	var renamed []schema.Fault
-	if len(r.faults) > tooMany {
+	unknown := func(f schema.Fault) bool { return f.Keyword == "unknown" }
+	if len(r.faults) > tooMany || !slices.ContainsFunc(r.faults, unknown) {
 		return
 	}
 	for range deep {
@@ -357,6 +365,12 @@ func (r *reading) collect() {
 // searched reports whether each name of a kind costs requests of its own.
 func searched(k workspace.Kind) bool {
 	return k == workspace.Client || k == workspace.Contact || k == workspace.Company || k == workspace.Lead || k == workspace.Deal
+}
+
+// mayAsk reports whether Heffl may have to be asked what words name: an ID is taken at its word. What is said of a
+// deal's pipeline, the deal does say.
+func (w *words) mayAsk() bool {
+	return w.kind == workspace.Deal || workspace.KindOfID(w.text) == ""
 }
 
 func givesScope(k workspace.Kind) bool { return k == workspace.Pipeline || k == workspace.Deal }

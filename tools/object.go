@@ -19,7 +19,7 @@ type member struct {
 	value json.RawMessage
 }
 
-// parse reads raw, which is known to be one JSON object.
+// parse reads raw, which is known to be one JSON object. The values are parts of raw.
 func parse(raw []byte) object {
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
@@ -36,7 +36,8 @@ func parse(raw []byte) object {
 		if err != nil {
 			break
 		}
-		o = append(o, member{key, json.RawMessage(value.Clone())})
+		end := d.InputOffset()
+		o = append(o, member{key, raw[end-int64(len(value)) : end : end]}) // the decoder's own is gone with its next step
 	}
 	return o
 }

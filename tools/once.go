@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -197,10 +198,16 @@ func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 func (c *call) intent(w write) journal.Intent {
 	w.about.What, w.about.Another, w.about.Sent = w.name, c.another, w.body.JSON()
 	about, _ := json.Marshal(w.about) // strings marshal
-	return journal.Intent{
-		Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(),
-		Fingerprint: fingerprint(w.body.JSON()), Args: fingerprint(c.given.JSON()), Match: hash(w.match...),
+	in := journal.Intent{Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease()}
+	if c.Journal == nil {
+		return in // nobody looks for it
 	}
+	in.Fingerprint, in.Match = fingerprint(w.about.Sent), hash(w.match...)
+	in.Args = in.Fingerprint
+	if given := c.given.JSON(); !bytes.Equal(given, w.about.Sent) {
+		in.Args = fingerprint(given)
+	}
+	return in
 }
 
 // lease is how long a claim is kept without word from its holder: a request has ended by then.

@@ -43,10 +43,10 @@ func report(ctx context.Context, tool string, effect Effect, who Caller, req mcp
 // end completes the report, and hands it to the log and to who else wants to know.
 func (r *reporting) end(ctx context.Context, c *call) {
 	r.Took, r.Waited = time.Since(r.At), time.Duration(r.waited.Load())
-	r.Tenant, r.Arguments = c.Tenant, fingerprint(c.raw)
 	c.Log.LogAttrs(ctx, slog.LevelInfo, "tool called", slog.String("call", r.Call), slog.String("tool", r.Tool), slog.String("outcome", r.Outcome),
 		slog.String("id", r.Object), slog.String("caller", r.Caller), slog.String("client", r.Client), slog.Duration("took", r.Took))
 	if c.Reports != nil {
+		r.Tenant, r.Arguments = c.Tenant, fingerprint(c.raw)
 		c.Reports(ctx, r.Report)
 	}
 }

@@ -349,15 +349,16 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 	if slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.Keyword == "json" || f.Path == "" }) {
 		return nil, refusal(faults, nil, c.repairs) // there is no whole document
 	}
-	c.given = parse(c.raw).without("allowDuplicate")
-	force, _ := parse(c.raw).get("allowDuplicate")
+	doc := parse(c.raw)
+	c.given = doc.without("allowDuplicate")
+	force, _ := doc.get("allowDuplicate")
 	c.another = string(force) == "true"
 	if len(faults) == 0 && t.Effect == Adds {
 		c.prior = c.seen(ctx)
 	}
 	if c.prior == nil {
 		r := reading{
-			call: c, properties: in.Properties(), names: names, entity: t.entity(parse(c.raw)), faults: faults,
+			call: c, properties: in.Properties(), names: names, entity: t.entity(doc), faults: faults,
 			fenced: t.Effect != ReadOnly || t.Name == previewDeal.Name, // a preview shows what would be sent
 		}
 		if err := r.understand(ctx, in, t.Complete); err != nil {
@@ -367,7 +368,7 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 			r.problems = cleared(r.problems, c.repairs, parse(c.raw))
 			c.repairs = slices.DeleteFunc(c.repairs, func(r schema.Repair) bool { return r.To == "" })
 		}
-		if len(r.faults)+len(r.problems) == 0 {
+		if len(r.faults)+len(r.problems) == 0 && (r.changed || len(faults) > 0) {
 			_, r.faults = in.Check(c.raw)
 		}
 		if len(r.faults)+len(r.problems) > 0 {
