@@ -71,12 +71,11 @@ func (s *Server) Learn(ctx context.Context) (err error) {
 func (s *Server) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := s.workspace.Known()
-	read := latest(known.Pipelines.At, known.Fields.At)
-	if !read.After(s.shown) {
+	if !s.workspace.KnownAt().After(s.shown) {
 		return
 	}
-	s.shown = read
+	known := s.workspace.Known()
+	s.shown = latest(known.Pipelines.At, known.Fields.At)
 	var changed []server.ServerTool
 	for i, k := range s.knows {
 		tool := k.as(known)

@@ -102,8 +102,12 @@ func fillLineItems(ctx context.Context, r *reading) error {
 		if jsontext.Value(item).Kind() != '{' || slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path+".productId" }) {
 			return item
 		}
-		filled, err := r.fillLineItem(ctx, path, parse(item))
+		given := parse(item)
+		filled, err := r.fillLineItem(ctx, path, given)
 		failed = cmp.Or(failed, err)
+		if len(filled) == len(given) {
+			return item
+		}
 		return filled.JSON()
 	})
 	return failed

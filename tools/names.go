@@ -98,18 +98,31 @@ func eachText(v json.RawMessage, path string, f func(path, text string) string) 
 	return v
 }
 
-// eachItem passes the items of a list through f; what is no list stays.
+// eachItem passes the items of a list through f. What is no list stays, and a list of which f changes nothing keeps its
+// bytes.
 func eachItem(v json.RawMessage, f func(i int, item json.RawMessage) json.RawMessage) json.RawMessage {
-	var items []json.RawMessage
-	if jsontext.Value(v).Kind() != '[' || json.Unmarshal(v, &items) != nil {
+	if jsontext.Value(v).Kind() != '[' {
 		return v
 	}
+	list, changed := items(v), false
+	for i, item := range list {
+		list[i] = f(i, item)
+		changed = changed || !bytes.Equal(item, list[i])
+	}
+	if !changed {
+		return v
+	}
+	return arrayOf(list)
+}
+
+// arrayOf writes a list of values.
+func arrayOf(values []json.RawMessage) json.RawMessage {
 	b := []byte{'['}
-	for i, item := range items {
+	for i, v := range values {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, f(i, item)...)
+		b = append(b, v...)
 	}
 	return append(b, ']')
 }
@@ -451,8 +464,10 @@ func (r *reading) apply(fields *fieldsRead) {
 			ids[w.path] = w.match.ID
 		}
 	}
-	r.doc = through(r.doc, r.names, func(path string, _ workspace.Kind, text string) string { return cmp.Or(ids[path], text) })
-	r.unrepeat()
+	if len(r.resolved) > 0 {
+		r.doc = through(r.doc, r.names, func(path string, _ workspace.Kind, text string) string { return cmp.Or(ids[path], text) })
+		r.unrepeat()
+	}
 	r.doc = fields.in(r.doc)
 	r.faults = append(fields.less(r.faults), fields.faults...)
 	r.problems = append(r.problems, fields.problems...)
@@ -468,7 +483,7 @@ func (r *reading) unrepeat() {
 			continue
 		}
 		first := map[string]string{} // the path of each
-		var kept [][]byte
+		var kept []json.RawMessage
 		eachItem(m.value, func(n int, item json.RawMessage) json.RawMessage {
 			path := at(m.name, n)
 			before, twice := first[string(item)]
@@ -480,7 +495,7 @@ func (r *reading) unrepeat() {
 			}
 			return item
 		})
-		r.doc[i].value = slices.Concat([]byte("["), bytes.Join(kept, []byte(",")), []byte("]"))
+		r.doc[i].value = arrayOf(kept)
 	}
 }
 

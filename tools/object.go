@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sync"
 
 	"heffl-mcp/schema"
 
@@ -21,25 +22,55 @@ type member struct {
 
 // parse reads raw, which is known to be one JSON object. The values are parts of raw.
 func parse(raw []byte) object {
-	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	d := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(d)
+	d.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return nil
 	}
-	var o object
+	o := make(object, 0, 16)
 	for d.PeekKind() == '"' {
 		name, err := d.ReadToken()
 		if err != nil {
 			break
 		}
 		key := name.String()
-		value, err := d.ReadValue()
+		value, err := nextValue(d, raw)
 		if err != nil {
 			break
 		}
-		end := d.InputOffset()
-		o = append(o, member{key, raw[end-int64(len(value)) : end : end]}) // the decoder's own is gone with its next step
+		o = append(o, member{key, value})
 	}
 	return o
+}
+
+// items are the items of raw, which is known to be one JSON array. They are parts of raw.
+func items(raw []byte) []json.RawMessage {
+	d := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(d)
+	d.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
+		return nil
+	}
+	var all []json.RawMessage
+	for d.PeekKind() != ']' {
+		value, err := nextValue(d, raw)
+		if err != nil {
+			break
+		}
+		all = append(all, value)
+	}
+	return all
+}
+
+// decoders are used again: one is larger than most of what it reads.
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+// nextValue reads a value of raw. What the decoder returns itself is gone with its next step.
+func nextValue(d *jsontext.Decoder, raw []byte) (json.RawMessage, error) {
+	v, err := d.ReadValue()
+	end := d.InputOffset()
+	return raw[end-int64(len(v)) : end : end], err
 }
 
 func (o object) get(name string) (json.RawMessage, bool) {
@@ -57,7 +88,11 @@ func (o object) without(name string) object {
 
 // JSON writes the object with its members as they are.
 func (o object) JSON() json.RawMessage {
-	b := []byte{'{'}
+	size := len("{}")
+	for _, m := range o {
+		size += len(m.name) + len(m.value) + len(`"":,`)
+	}
+	b := append(make([]byte, 0, size), '{')
 	for i, m := range o {
 		if i > 0 {
 			b = append(b, ',')

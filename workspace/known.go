@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"heffl-mcp/heffl"
 )
@@ -35,6 +36,20 @@ func (w *Workspace) Known() Known {
 	}
 	k.Fields = joinFields(k.Pipelines.Items, lists)
 	return k
+}
+
+// KnownAt is when the newest of what [Workspace.Known] tells was read.
+func (w *Workspace) KnownAt() time.Time {
+	l, _ := w.pipelines.kept()
+	newest := l.At
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for at, c := range w.fields {
+		if l, _ := c.kept(); at.entity == ofDeals && l.At.After(newest) {
+			newest = l.At
+		}
+	}
+	return newest
 }
 
 // joinFields puts together lists of fields by pipeline, among which that of "" is of all deals.
