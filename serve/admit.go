@@ -112,7 +112,7 @@ func (s *site) message(w http.ResponseWriter, r *http.Request) (env envelope, bo
 		refuse(w, http.StatusBadRequest, fault{nil, mcp.PARSE_ERROR, "the body did not arrive in full"})
 		return env, nil, false
 	}
-	env, body, bad := read(body)
+	env, body, bad := read(body, s.inHeaders)
 	if bad != nil {
 		refuse(w, http.StatusBadRequest, *bad)
 		return env, nil, false

@@ -2,60 +2,84 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
+	"sync"
+	"weak"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 )
 
-// MetaRawArguments is the member of a call's params._meta by which a tool knows that its arguments come as a
-// JSON string that holds their text. It is true then, and never there otherwise: one that a client sends is
-// taken out.
-//
-// A tool finds the bytes of its arguments in CallToolParams.RawArguments. But mcp-go decodes them too, and
-// over a number that no float64 holds, like 1e309, it refuses the call with words about Go. The string gets
-// such arguments past it, so that the tool can say which argument is wrong.
-const MetaRawArguments = "heffl-mcp/rawArguments"
+// argumentsKey is where the context of a call has its arguments.
+type argumentsKey struct{}
 
-// exactArguments makes sure that a tool gets the arguments that the client sent. It refuses a tools/call that
-// says something twice, where mcp-go would take the last, and gives mcp-go the stand-in of MetaRawArguments
-// for arguments that it could not take. The message is valid JSON.
-func exactArguments(message []byte, id json.RawMessage) ([]byte, *fault) {
+// ready are the servers that hand arguments over.
+var ready sync.Map // of weak pointers to them
+
+// prepare has the tools of a server get their arguments from the context of the call: see takeArguments.
+func prepare(mcp *server.MCPServer) {
+	if _, done := ready.LoadOrStore(weak.Make(mcp), true); !done {
+		mcp.Use(handOver)
+	}
+}
+
+// handOver gives a tool the bytes that the client sent. A tool that has its schema as JSON is taken to read them itself;
+// for others they are decoded, as far as encoding/json can: over a number that no float64 holds, like 1e309, it gives up.
+func handOver(next server.ToolHandlerFunc) server.ToolHandlerFunc {
+	return func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		arguments, ok := ctx.Value(argumentsKey{}).(json.RawMessage)
+		if !ok {
+			return next(ctx, req)
+		}
+		req.Params.RawArguments, req.Params.Arguments = arguments, nil
+		if tool := server.ServerFromContext(ctx).GetTool(req.Params.Name); tool == nil || tool.Tool.RawInputSchema == nil {
+			var decoded any
+			if json.Unmarshal(arguments, &decoded) == nil {
+				req.Params.Arguments = decoded
+			}
+		}
+		return next(ctx, req)
+	}
+}
+
+// takeArguments takes the arguments out of a tools/call, which is valid JSON. mcp-go decodes a message some ten times, and
+// refuses a call over a number that no float64 holds; so it gets the call without them, and the tool gets them byte for byte. A
+// message that says something twice, where mcp-go would take the last, is refused. Where whole says so of the tool, the
+// message stays as it is.
+func takeArguments(message []byte, id json.RawMessage, whole func(tool string) bool) (rest []byte, arguments json.RawMessage, _ *fault) {
 	var top [1]span
 	if bad := locate(message, span{0, len(message)}, "the message", []string{"params"}, top[:]); bad != "" {
-		return nil, &fault{id, mcp.INVALID_PARAMS, bad}
+		return nil, nil, &fault{id, mcp.INVALID_PARAMS, bad}
 	}
 	var in [3]span
 	if bad := locate(message, top[0], "params", []string{"arguments", "_meta", "name"}, in[:]); bad != "" {
-		return nil, &fault{id, mcp.INVALID_PARAMS, bad}
+		return nil, nil, &fault{id, mcp.INVALID_PARAMS, bad}
 	}
-	arguments, meta := in[0], in[1]
-	beyond := beyondFloat64(arguments.of(message))
-	if !beyond && !hasMember(meta.of(message), MetaRawArguments) {
-		return message, nil
+	var tool string
+	if in[2].to > 0 && whole != nil {
+		_ = json.Unmarshal(in[2].of(message), &tool) // what is no name, mcp-go refuses
 	}
-	members := make(map[string]json.RawMessage)
-	if meta.to > 0 && json.Unmarshal(meta.of(message), &members) != nil {
-		return message, nil // not an object: mcp-go refuses the call
+	if in[0].to == 0 || whole != nil && whole(tool) {
+		return message, nil, nil
 	}
-	delete(members, MetaRawArguments)
-	if !beyond {
-		return meta.replace(message, encoded(members)), nil
+	return in[0].replace(message, []byte("{}")), in[0].of(message), nil
+}
+
+// inHeaders reports whether a tool has arguments that clients repeat in headers, with which mcp-go compares them:
+// https://modelcontextprotocol.io/specification/2026-07-28/basic/transports
+func (s *site) inHeaders(tool string) bool {
+	t := s.mcp.GetTool(tool)
+	if t == nil {
+		return false
 	}
-	if members == nil { // it was null
-		members = make(map[string]json.RawMessage)
+	schema := t.Tool.RawInputSchema
+	if schema == nil {
+		schema = encoded(t.Tool.InputSchema)
 	}
-	members[MetaRawArguments] = json.RawMessage("true")
-	text, mark := encoded(string(arguments.of(message))), encoded(members)
-	switch {
-	case meta.to == 0:
-		return arguments.replace(message, slices.Concat(text, []byte(`,"_meta":`), mark)), nil
-	case meta.from < arguments.from: // the later first, which moves nothing before it
-		return meta.replace(arguments.replace(message, text), mark), nil
-	}
-	return arguments.replace(meta.replace(message, mark), text), nil
+	return bytes.Contains(schema, []byte("x-mcp-header"))
 }
 
 // encoded is a value that cannot fail to encode.
@@ -86,37 +110,6 @@ func locate(text []byte, in span, what string, names []string, places []span) (w
 			places[i] = value
 		}
 	}
-}
-
-func hasMember(text []byte, want string) bool {
-	for o := (object{text: text}); ; {
-		name, _, ok := o.member()
-		if !ok || string(name) == want {
-			return ok
-		}
-	}
-}
-
-// beyondFloat64 says whether JSON has a number that encoding/json cannot make a float64 of.
-func beyondFloat64(text []byte) bool {
-	const safe = 308 // so many digits, without an exponent, are less than the largest float64
-	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == '"':
-			i = stringEnd(text, i)
-		case c == '-' || '0' <= c && c <= '9':
-			number := text[i:valueEnd(text, i)]
-			if len(number) > safe || bytes.ContainsAny(number, "eE") {
-				if _, err := strconv.ParseFloat(string(number), 64); err != nil {
-					return true
-				}
-			}
-			i += len(number)
-		default:
-			i++
-		}
-	}
-	return false
 }
 
 // span is the place of a value in a text; zero when there is none.

@@ -25,19 +25,15 @@ var exactCalls = []struct{ name, params, want string }{
 	{"next to nothing", `{"name":"raw","arguments":[1e-400,0e999,-1E+2]}`, `1: [1e-400,0e999,-1E+2]`},
 	{"a text about a number", `{"name":"raw","arguments":{"1e309":"\" 1e309"}}`, `1: {"1e309":"\" 1e309"}`},
 
-	{"beyond float64", `{"name":"raw","arguments":{ "price":1e309,"x":"<\"\\\u0041é>"}}`, `1: { "price":1e309,"x":"<\"\\\u0041é>"} as a string`},
-	{"negative", `{"name":"raw","arguments":[-1E+309]}`, `1: [-1E+309] as a string`},
-	{"400 digits", `{"name":"raw","arguments":[` + strings.Repeat("9", 400) + `]}`, `1: [` + strings.Repeat("9", 400) + `] as a string`},
-	{"digits and exponent", `{"name":"raw","arguments":{"a":[{"b":1000000.5e303}]}}`, `1: {"a":[{"b":1000000.5e303}]} as a string`},
-	{"no object", `{"name":"raw","arguments":1e309}`, `1: 1e309 as a string`},
-	{"arguments first", `{ "arguments" : [1e309] , "name" : "raw" }`, `1: [1e309] as a string`},
-	{"_meta after", `{"name":"raw","arguments":[1e309],"_meta":{"a":"<"}}`, `1: [1e309] as a string`},
-	{"_meta before", `{"_meta":{},"name":"raw","arguments":[1e309]}`, `1: [1e309] as a string`},
-	{"_meta null", `{"_meta":null,"name":"raw","arguments":[1e309]}`, `1: [1e309] as a string`},
-
-	{"a mark of the client", `{"name":"raw","arguments":"{}","_meta":{"heffl-mcp/rawArguments":true}}`, `1: "{}"`},
-	{"an escaped one", `{"name":"raw","arguments":"{}","_meta":{"a":1,"heffl-mcp\/raw\u0041rguments":true,"heffl-mcp/rawArguments":1}}`, `1: "{}"`},
-	{"one that is false", `{"name":"raw","arguments":[1e309],"_meta":{"heffl-mcp/rawArguments":false}}`, `1: [1e309] as a string`},
+	{"beyond float64", `{"name":"raw","arguments":{ "price":1e309,"x":"<\"\\\u0041é>"}}`, `1: { "price":1e309,"x":"<\"\\\u0041é>"}`},
+	{"negative", `{"name":"raw","arguments":[-1E+309]}`, `1: [-1E+309]`},
+	{"400 digits", `{"name":"raw","arguments":[` + strings.Repeat("9", 400) + `]}`, `1: [` + strings.Repeat("9", 400) + `]`},
+	{"digits and exponent", `{"name":"raw","arguments":{"a":[{"b":1000000.5e303}]}}`, `1: {"a":[{"b":1000000.5e303}]}`},
+	{"no object", `{"name":"raw","arguments":1e309}`, `1: 1e309`},
+	{"arguments first", `{ "arguments" : [1e309] , "name" : "raw" }`, `1: [1e309]`},
+	{"_meta after", `{"name":"raw","arguments":[1e309],"_meta":{"a":"<"}}`, `1: [1e309]`},
+	{"_meta before", `{"_meta":{},"name":"raw","arguments":[1e309]}`, `1: [1e309]`},
+	{"_meta null", `{"_meta":null,"name":"raw","arguments":[1e309]}`, `1: [1e309]`},
 
 	{"repeated arguments", `{"name":"raw","arguments":{"a":1},"arguments":{"a":2}}`, `1: error -32602 params has more than one "arguments"; send it once`},
 	{"repeated in escapes", `{"name":"raw","arguments":{},"argument\u0073":{}}`, `1: error -32602 params has more than one "arguments"; send it once`},
@@ -45,7 +41,7 @@ var exactCalls = []struct{ name, params, want string }{
 	{"another case", `{"name":"raw","ARGUMENTS":{}}`, `1: error -32602 "ARGUMENTS" in params must be written "arguments"`},
 	{"a long s", `{"name":"raw","argumentſ":{}}`, `1: error -32602 "argumentſ" in params must be written "arguments"`},
 	{"two names", `{"name":"add","name":"raw"}`, `1: error -32602 params has more than one "name"; send it once`},
-	{"two _meta", `{"name":"raw","_meta":{},"_meta":{"heffl-mcp/rawArguments":true}}`, `1: error -32602 params has more than one "_meta"; send it once`},
+	{"two _meta", `{"name":"raw","_meta":{},"_meta":{"a":1}}`, `1: error -32602 params has more than one "_meta"; send it once`},
 	{"two params", `{"name":"raw"},"params":{"arguments":{}}`, `1: error -32602 the message has more than one "params"; send it once`},
 	{"params in another case", `{"name":"raw"},"Params":{"arguments":{}}`, `1: error -32602 "Params" in the message must be written "params"`},
 }
@@ -84,7 +80,7 @@ func TestExactArgumentsUnderAnExactID(t *testing.T) {
 	const id = `9007199254740993`
 	for _, test := range []struct{ message, want string }{
 		{raw(id, `{"name":"raw","arguments":{ "a":"<&>","id":`+id+`}}`), id + `: { "a":"<&>","id":` + id + `}`},
-		{raw(id, `{"name":"raw","arguments":{"a":1e309}}`), id + `: {"a":1e309} as a string`},
+		{raw(id, `{"name":"raw","arguments":{"a":1e309}}`), id + `: {"a":1e309}`},
 		{` { "method" : "tools/call" , "params" : {"name":"raw","arguments":[]} , "jsonrpc" : "2.0" , "id" : ` + id + ` } `, id + ": []"},
 		{`{"id":1,"ID":2,"\u0069d":` + id + `,"jsonrpc":"2.0","method":"tools/call","params":{"name":"raw","arguments":[]}}`, id + ": []"},
 	} {
@@ -122,7 +118,7 @@ func FuzzExactArguments(f *testing.F) {
 			}
 		case got.Result == nil:
 			t.Errorf("%s = %q, want a result", message, got)
-		case strings.TrimSuffix(got.Result.Content[0].Text, " as a string") != want:
+		case got.Result.Content[0].Text != want:
 			t.Errorf("%s = %q, want %q", message, got, want)
 		}
 	})

@@ -179,6 +179,7 @@ func (r route) lets(req *http.Request) bool {
 }
 
 func (h *HTTP) site() *site {
+	prepare(h.MCP)
 	s := &site{
 		mcp:     h.MCP,
 		log:     logger(h.Log),

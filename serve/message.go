@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,16 @@ type envelope struct {
 	Result  present         `json:"result"`
 	Error   present         `json:"error"`
 
-	kind kind
+	kind      kind
+	arguments json.RawMessage // of a tools/call, taken out of the message; nil: none
+}
+
+// of is the context of a call, with its arguments.
+func (e envelope) of(ctx context.Context) context.Context {
+	if e.arguments == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, argumentsKey{}, e.arguments)
 }
 
 // present notes that a member is there, and keeps nothing of it.
@@ -57,11 +67,12 @@ type fault struct {
 	message string
 }
 
-// read gives the envelope of one message, and the message as mcp-go is to get it; or it says what is wrong.
-func read(message []byte) (envelope, []byte, *fault) {
+// read gives the envelope of one message, and the message as mcp-go is to get it (see takeArguments); or it says what is
+// wrong.
+func read(message []byte, whole func(tool string) bool) (envelope, []byte, *fault) {
 	env, bad := parse(message)
 	if bad == nil && env.kind == request && env.Method == methodCall {
-		message, bad = exactArguments(message, env.ID)
+		message, env.arguments, bad = takeArguments(message, env.ID, whole)
 	}
 	return env, message, bad
 }

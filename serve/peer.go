@@ -35,6 +35,9 @@ type call struct {
 	quiet   bool // under peer.mu: gets no answer, because the client cancelled it or has had one
 }
 
+// size is what is kept of a call, in bytes.
+func (c *call) size() int { return len(c.message) + len(c.env.arguments) }
+
 func isListen(c *call) bool { return c.env.Method == methodListen }
 
 // queueSize is how many messages may wait for a slow reader.
@@ -54,7 +57,7 @@ func newPeer(mcp *server.MCPServer, log *slog.Logger) *peer {
 // outlives what brought it in.
 func (p *peer) begin(ctx context.Context, env envelope, message []byte) *call {
 	c := &call{env: env, message: message}
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.ctx, c.cancel = context.WithCancel(env.of(context.WithoutCancel(ctx)))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[c] = struct{}{}

@@ -11,8 +11,8 @@
 //	err = h.Serve(ctx, ln)
 //
 // Every request that is read gets exactly one answer, with the id that the client wrote, digit for digit;
-// only a request that the client cancels gets none. A tool gets its arguments byte for byte, whatever they are
-// (see MetaRawArguments). When input or ctx ends, calls that have begun are finished first. Every size, number
+// only a request that the client cancels gets none. A tool gets its arguments byte for byte, whatever they are,
+// in CallToolParams.RawArguments. When input or ctx ends, calls that have begun are finished first. Every size, number
 // and wait has a bound.
 //
 // Over HTTP it knows who may enter, and a tool finds out who has (see PrincipalOf). What the tools do, what a

@@ -55,6 +55,7 @@ func (s *Stdio) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		maxLine: cmp.Or(s.MaxLine, defaultMaxMessage),
 		lane:    newLane(cmp.Or(s.MaxCalls, defaultMaxCalls), cmp.Or(s.MaxLine, defaultMaxMessage)),
 	}
+	prepare(s.MCP)
 	if err := s.MCP.RegisterSession(ctx, r.session); err != nil {
 		return fmt.Errorf("stdio: %w", err)
 	}
@@ -177,7 +178,7 @@ func (r *stdio) readAll(in io.Reader) error {
 
 // handle starts, answers or refuses one message; false means that no more are taken.
 func (r *stdio) handle(line []byte) bool {
-	env, line, bad := read(line)
+	env, line, bad := read(line, nil)
 	if bad != nil {
 		r.send(bad.frame())
 		return true
@@ -295,7 +296,7 @@ func (l *lane) submit(c *call, run func(*call)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed && l.running >= l.slots && len(l.waiting) > 0 &&
-		(len(l.waiting) >= l.slots || l.bytes+len(c.message) > l.maxBytes) {
+		(len(l.waiting) >= l.slots || l.bytes+c.size() > l.maxBytes) {
 		l.room.Wait()
 	}
 	switch {
@@ -303,7 +304,7 @@ func (l *lane) submit(c *call, run func(*call)) bool {
 		return false
 	case l.running >= l.slots:
 		l.waiting = append(l.waiting, c)
-		l.bytes += len(c.message)
+		l.bytes += c.size()
 	case l.spare > 0:
 		l.running++
 		l.spare--
@@ -344,7 +345,7 @@ func (l *lane) take() (c *call, stay bool) {
 	c = l.waiting[0]
 	l.waiting[0] = nil
 	l.waiting = l.waiting[1:]
-	l.bytes -= len(c.message)
+	l.bytes -= c.size()
 	l.room.Signal()
 	return c, false
 }

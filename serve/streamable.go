@@ -144,7 +144,7 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 	}()
 	ctx, cancel := s.callContext(r)
 	defer cancel()
-	ctx = context.WithValue(ctx, sessionKey{}, session)
+	ctx = context.WithValue(env.of(ctx), sessionKey{}, session)
 	s.streamable.ServeHTTP(x, withBody(r.WithContext(ctx), body))
 }
 

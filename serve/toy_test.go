@@ -80,18 +80,7 @@ func newToy() *toy {
 		})
 	t.AddTool(mcp.NewTool("raw"),
 		func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			var meta map[string]any
-			if r.Params.Meta != nil {
-				meta = r.Params.Meta.AdditionalFields
-			}
-			if meta[serve.MetaRawArguments] == nil {
-				return mcp.NewToolResultText(string(r.Params.RawArguments)), nil
-			}
-			var text string
-			if err := json.Unmarshal(r.Params.RawArguments, &text); err != nil || meta[serve.MetaRawArguments] != true {
-				return nil, fmt.Errorf("%v marks %s: %v", meta, r.Params.RawArguments, err)
-			}
-			return mcp.NewToolResultText(text + " as a string"), nil
+			return mcp.NewToolResultText(string(r.Params.RawArguments)), nil
 		})
 	t.AddTool(mcp.NewTool("whoami"),
 		func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {

@@ -448,12 +448,6 @@ func arguments(req mcp.CallToolRequest) json.RawMessage {
 	if len(raw) == 0 && req.Params.Arguments != nil {
 		raw, _ = json.Marshal(req.Params.Arguments) // it came through a JSON-typed API: it marshals
 	}
-	if m := req.Params.Meta; m != nil && m.AdditionalFields["heffl-mcp/rawArguments"] == true {
-		var wrapped string // package serve hands on so what the MCP library cannot read
-		if json.Unmarshal(raw, &wrapped) == nil {
-			raw = json.RawMessage(wrapped)
-		}
-	}
 	if len(raw) == 0 || string(raw) == "null" {
 		return json.RawMessage("{}")
 	}
