@@ -55,8 +55,12 @@ func (s *Schema) Check(raw []byte) (any, []Fault) {
 	if len(faults) > 0 && (v == nil || slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == "" })) {
 		return v, faults // there is no whole document to say more about
 	}
-	if broken, ok := errors.AsType[*validator.ValidationError](s.compiled.Validate(v)); ok {
-		w := wording{root: s.root, doc: v}
+	compiled, err := s.compiled()
+	if err != nil {
+		panic(err) // see Compile
+	}
+	if broken, ok := errors.AsType[*validator.ValidationError](compiled.Validate(v)); ok {
+		w := wording{root: s.root(), doc: v}
 		w.walk(broken)
 		faults = append(faults, w.faults...)
 	}

@@ -32,13 +32,17 @@ func (p Property) schema() *jsonschema.Schema {
 
 // Of makes the schema of an object that may have these properties, and others as it likes.
 func Of(properties []Property) (*Schema, error) {
-	return build(func() *jsonschema.Schema {
+	s, err := build(func() *jsonschema.Schema {
 		s := &jsonschema.Schema{Type: "object", Properties: jsonschema.NewProperties()}
 		for _, p := range properties {
 			s.Properties.Set(p.Name, p.schema())
 		}
 		return s
 	}, Input)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Compile()
 }
 
 // With is JSON with more properties after its own, and with other descriptions for some of those.

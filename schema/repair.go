@@ -77,7 +77,7 @@ func (s *Schema) repairOnce(raw []byte, faults []Fault, day *time.Location) ([]b
 	for _, f := range faults {
 		r.faulty[f.Path] = true
 	}
-	if _, err := r.value(s.root, nil, root); err != nil { // the faults are not of this document
+	if _, err := r.value(s.root(), nil, root); err != nil { // the faults are not of this document
 		return raw, nil
 	}
 	return r.apply(raw), r.repairs

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -40,14 +41,14 @@ const (
 	Output
 )
 
-// A Schema is a Go struct as JSON Schema: advertised, compiled, ready to check. It is made once,
+// A Schema is a Go struct as JSON Schema: to advertise, and to check with. It is made once,
 // at start, and is safe for concurrent use.
 type Schema struct {
 	use       Use
 	tree      func() *jsonschema.Schema
 	published json.RawMessage
-	root      *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
-	compiled  *validator.Schema
+	root      func() *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
+	compiled  func() (*validator.Schema, error)
 }
 
 // For makes the schema of struct type T. Property names come from the json tags; required is what
@@ -59,8 +60,8 @@ type Schema struct {
 //	jsonschema_extras:"x-visible=true"       a string must not be blank, which is enforced but not advertised
 //	keys:"^cf_"                              on a `json:",embed" jsonschema:"-"` map: keys that it takes
 //
-// json.Number stands for a number whose digits are kept, int for a whole one. A type whose schema does not compile is
-// an error, so that a program stops at start rather than validate nothing.
+// json.Number stands for a number whose digits are kept, int for a whole one. What Check needs is made when it is first
+// needed: that takes some milliseconds, for which no client should have to wait at start. See Compile.
 func For[T any](use Use) (*Schema, error) {
 	t := reflect.TypeFor[T]()
 	s, err := build(func() *jsonschema.Schema { return reflectType(t) }, use)
@@ -73,25 +74,36 @@ func For[T any](use Use) (*Schema, error) {
 // build makes a schema of a tree, which it asks for afresh each time: the forms that are advertised,
 // enforced and put in words differ, and each is made by changing a tree of its own.
 func build(tree func() *jsonschema.Schema, use Use) (*Schema, error) {
-	root := tree()
-	if use == Output {
-		open(root)
+	published, err := json.Marshal(portable(tree(), use))
+	if err != nil {
+		return nil, err
 	}
-	for n := range nodes(root) { // a list's words are said of its items too
+	return &Schema{
+		use: use, tree: tree, published: published,
+		root:     sync.OnceValue(func() *jsonschema.Schema { return worded(tree(), use) }),
+		compiled: sync.OnceValues(func() (*validator.Schema, error) { return compile(enforced(tree(), use)) }),
+	}, nil
+}
+
+// Compile makes now what Check otherwise makes when it is first called. Its error says that the type has no schema that
+// could be checked with: Check panics then, and a test should have found it.
+func (s *Schema) Compile() error {
+	_, err := s.compiled()
+	return err
+}
+
+// worded is the form of s that faults are put in words with.
+func worded(s *jsonschema.Schema, use Use) *jsonschema.Schema {
+	if use == Output {
+		open(s)
+	}
+	for n := range nodes(s) { // a list's words are said of its items too
 		if n.Items != nil && n.Items.Type != "object" {
 			n.Items.Extras = n.Extras
 			n.Items.Description = cmp.Or(n.Items.Description, n.Description)
 		}
 	}
-	published, err := json.Marshal(portable(tree(), use))
-	if err != nil {
-		return nil, err
-	}
-	compiled, err := compile(enforced(tree(), use))
-	if err != nil {
-		return nil, err
-	}
-	return &Schema{use: use, tree: tree, published: published, root: root, compiled: compiled}, nil
+	return s
 }
 
 // JSON is the schema in the form that clients take: one type a node, no references, no root
@@ -125,7 +137,7 @@ var wholeNumbers = jsonv2.UnmarshalFunc(func(raw []byte, n *int) (err error) {
 })
 
 // Properties are the names of the root's properties, in the order of the struct.
-func (s *Schema) Properties() []string { return properties(s.root) }
+func (s *Schema) Properties() []string { return properties(s.root()) }
 
 func properties(s *jsonschema.Schema) []string {
 	if s.Properties == nil {

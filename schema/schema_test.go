@@ -73,14 +73,24 @@ func TestJSONIsPortable(t *testing.T) {
 	}
 }
 
-func TestForRefusesWhatDoesNotCompile(t *testing.T) {
+func TestCompile(t *testing.T) {
 	t.Parallel()
 	type broken struct {
 		A string `json:"a" jsonschema:"pattern=("`
 	}
-	if _, err := schema.For[broken](schema.Input); err == nil {
-		t.Error("For(a pattern that is no regular expression) gave no error")
+	s, err := schema.For[broken](schema.Input)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if s.Compile() == nil {
+		t.Error("Compile() of a pattern that is no regular expression gave no error")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("Check() with a schema that does not compile did not panic")
+		}
+	}()
+	s.Check([]byte(`{}`))
 }
 
 func TestCheckAccepts(t *testing.T) {

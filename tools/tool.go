@@ -92,8 +92,7 @@ type Deps struct {
 // that tells neither.
 func Tenant(key, baseURL string) string { return hash(key, baseURL) }
 
-// NewServer makes an MCP server with every tool. A tool whose declaration is incomplete, or whose
-// schema does not compile, is an error.
+// NewServer makes an MCP server with every tool. A tool whose declaration is incomplete is an error.
 func NewServer(d Deps) (*Server, error) {
 	d.Version = cmp.Or(d.Version, "dev")
 	d.Deadline = cmp.Or(d.Deadline, 25*time.Second)
@@ -125,7 +124,7 @@ func NewServer(d Deps) (*Server, error) {
 		server.WithToolFilter(d.permitted),
 	)}
 	built := make([]knowing, len(chosen))
-	var builders errgroup.Group // schemas take their time to compile, and clients wait for the start
+	var builders errgroup.Group // schemas take their time, and clients wait for the start
 	for i, t := range chosen {
 		builders.Go(func() (err error) {
 			built[i].ServerTool, built[i].as, err = t.build(&d, s.refresh)

@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
 	"heffl-mcp/journal"
+	"heffl-mcp/schema"
 
 	"github.com/google/go-cmp/cmp"
 	mcpclient "github.com/mark3labs/mcp-go/client"
@@ -164,6 +166,25 @@ func TestAdvertised(t *testing.T) {
 		}
 		goldenJSON(t, "advertised/"+name+".json", raw)
 	}
+}
+
+// TestSchemasCompile finds what a program that is in a hurry to start does not look for.
+func TestSchemasCompile(t *testing.T) {
+	t.Parallel()
+	for _, d := range all {
+		if err := d.(interface{ compile() error }).compile(); err != nil {
+			t.Errorf("%s: %v", d.name(), err)
+		}
+	}
+}
+
+func (t tool[A, R]) compile() error {
+	in, err := schema.For[A](schema.Input)
+	out, err2 := schema.For[R](schema.Output)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	return errors.Join(in.Compile(), out.Compile())
 }
 
 func TestDeclarations(t *testing.T) {
