@@ -17,15 +17,20 @@ type lab struct {
 	fast, slow *upstream
 	size       size
 	keep       string // where a profile is to go; empty: nowhere
+	postgres   string // URL of a database for the soak; empty: none
 	report     *report
 }
 
 // A size is how much is done of each thing.
-type size struct{ rounds, calls, starts, journal, clients int }
+type size struct {
+	rounds, calls, starts, journal, clients int
+	benchtime                               string
+	soak, kill                              time.Duration
+}
 
 var (
-	full  = size{rounds: 15, calls: 400, starts: 40, journal: 10_000, clients: 200}
-	small = size{rounds: 1, calls: 4, starts: 1, journal: 8, clients: 4} // only whether it works
+	full  = size{rounds: 15, calls: 400, starts: 40, journal: 10_000, clients: 200, benchtime: "300ms", soak: time.Minute, kill: 3 * time.Second}
+	small = size{rounds: 1, calls: 4, starts: 1, journal: 8, clients: 4, benchtime: "1x", soak: time.Second, kill: 300 * time.Millisecond} // only whether it works
 )
 
 func newLab(ctx context.Context, s size) (_ *lab, err error) {

@@ -4,6 +4,7 @@
 //
 //	go run ./bench                               all of it, as tables
 //	go run ./bench -only stdio,start             some of it
+//	go run ./bench soak -for 10m                 one program and three, under faults and kills
 //	go run ./bench -write docs/performance.md    all of it, into the page
 //
 // It talks to this machine alone, ends by itself, and leaves nothing behind.
@@ -11,6 +12,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -41,6 +43,12 @@ var parts = []struct {
 	{"http", (*lab).http},
 	{"start", (*lab).begin},
 	{"memory", (*lab).memory},
+	{"journal", (*lab).journal},
+	{"scale", (*lab).scale},
+	{"hostile", (*lab).hostile},
+	{"hosting", (*lab).hosting},
+	{"soak", (*lab).soak},
+	{"layers", (*lab).layers},
 	{"profile", (*lab).profile},
 }
 
@@ -59,10 +67,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 3 && args[0] == profileWord {
 		return profiled(ctx, args[1], args[2])
 	}
+	if len(args) > 0 && args[0] == "soak" {
+		args = append([]string{"-only=soak"}, args[1:]...)
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", strings.Join(names(), ","), "what is measured, comma separated")
 	quick := flags.Bool("quick", false, "a few calls of each: shows that it works, and no figure that means anything")
 	keep := flags.String("profile", "", "a file for the profile, to be looked at with go tool pprof")
+	lasting := flags.Duration("for", time.Minute, "how long each soak lasts")
+	write := flags.String("write", "", "a file that becomes the page of the figures")
 	limit := flags.Duration("limit", 30*time.Minute, "give up after so long")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -76,6 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 	}
 	s := full
+	s.soak = *lasting
 	if *quick {
 		s = small
 	}
@@ -83,7 +97,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	l.keep = *keep
+	l.keep, l.postgres = *keep, os.Getenv("HEFFL_MCP_TEST_POSTGRES")
+	var page strings.Builder
+	fmt.Fprintf(&page, "Measured on %s.\n\n", machine())
 	for _, p := range parts {
 		if !slices.Contains(wanted, p.name) {
 			continue
@@ -94,7 +110,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if _, err := io.WriteString(out, l.report.String()); err != nil {
 			return errors.Join(err, l.close())
 		}
+		page.WriteString(l.report.String())
 		l.report.Reset()
 	}
-	return l.close()
+	if *write != "" {
+		err = os.WriteFile(*write, []byte(intro+page.String()), 0o644)
+	}
+	return errors.Join(err, l.close())
 }
+
+//go:embed page.md
+var intro string

@@ -134,6 +134,22 @@ func (t *tail) read() (string, <-chan struct{}) {
 	return string(t.text), t.more
 }
 
+// machine says what is measured on.
+func machine() string {
+	processor := runtime.GOARCH
+	if raw, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if m := regexp.MustCompile(`model name\s*: (.+)`).FindSubmatch(raw); m != nil {
+			processor = string(m[1])
+		}
+	}
+	load := ""
+	if raw, err := os.ReadFile("/proc/loadavg"); err == nil {
+		load, _, _ = strings.Cut(string(raw), " ")
+		load = ", while the load average was " + load
+	}
+	return fmt.Sprintf("%d processors (%s), %s/%s, %s, on %s%s", runtime.NumCPU(), processor, runtime.GOOS, runtime.GOARCH, runtime.Version(), time.Now().UTC().Format(time.DateOnly), load)
+}
+
 var errNoProc = errors.New("what a process uses is read from /proc, which there is on Linux alone")
 
 // cpu is the processor time that the program has used so far, in steps of 10 ms.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"heffl-mcp/journal"
+	"heffl-mcp/schema"
 
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -74,3 +75,20 @@ func BenchmarkCreateDeal(b *testing.B) {
 
 // freshTenant is a tenant that no earlier run of the benchmark has used.
 func freshTenant(b *testing.B) string { return hash(b.Name(), b.TempDir()) }
+
+// BenchmarkCheckDeal validates a deal with 12 properties, 3 line items and 3 custom fields.
+func BenchmarkCheckDeal(b *testing.B) {
+	in, err := schema.For[DealArgs](schema.Input)
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw := []byte(`{"title":"Northwind: CRM for the field teams","clientId":"clt_northwind","pipelineId":"dpl_enterprise","stageId":"dps_ent_evaluation","sourceId":"src_referral","ownerUserId":"usr_sara","price":23600.50,"expectedCloseDate":"2026-12-18T00:00:00.000Z","priority":"HIGH","status":"ACTIVE","currency":"GBP","tags":["tag_vip","tag_tender"],` +
+		`"products":[{"productId":"prd_seat","name":"Seat","quantity":40,"price":500,"description":"One user, one year"},{"productId":"prd_onboarding","name":"Onboarding","quantity":1,"price":2400.50,"description":"Two days on site"},{"productId":"prd_support","name":"Premium support","quantity":1,"price":1200,"description":"First year"}],` +
+		`"cf_region":"North","cf_po_number":"NW-2026-0418","cf_seats":40}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, faults := in.Check(raw); len(faults) > 0 {
+			b.Fatal(faults)
+		}
+	}
+}
