@@ -30,7 +30,7 @@ type size struct {
 
 var (
 	full  = size{rounds: 15, calls: 400, starts: 40, journal: 10_000, clients: 200, benchtime: "300ms", soak: time.Minute, kill: 3 * time.Second}
-	small = size{rounds: 1, calls: 4, starts: 1, journal: 8, clients: 4, benchtime: "1x", soak: time.Second, kill: 300 * time.Millisecond} // only whether it works
+	small = size{rounds: 1, calls: 4, starts: 1, journal: 8, clients: 4, benchtime: "1x", soak: time.Second, kill: 600 * time.Millisecond} // only whether it works
 )
 
 func newLab(ctx context.Context, s size) (_ *lab, err error) {

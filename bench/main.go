@@ -65,7 +65,7 @@ func names() (all []string) {
 // run is the program, but for the process around it.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 3 && args[0] == profileWord {
-		return profiled(ctx, args[1], args[2])
+		return profiled(ctx, args[1], args[2], os.Stdin, out)
 	}
 	if len(args) > 0 && args[0] == "soak" {
 		args = append([]string{"-only=soak"}, args[1:]...)

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -275,14 +275,19 @@ func (l *lab) hosting(ctx context.Context) error {
 	if err := line(fmt.Sprintf("%d idle SSE streams", l.size.clients)); err != nil {
 		return err
 	}
-	var deaf []interface{ Close() error }
+	var deaf []net.Conn
+	hangUp := func() {
+		for _, c := range deaf {
+			_ = c.Close() // the program's side of it is what counts
+		}
+	}
+	defer hangUp()
 	for i := range min(l.size.clients, 32) {
 		conn, err := askAndNotRead(ctx, url, as(i))
 		if err != nil {
 			return err
 		}
 		deaf = append(deaf, conn)
-		defer conn.Close()
 	}
 	if err := line(fmt.Sprintf("%d readers that do not read", len(deaf))); err != nil {
 		return err
@@ -296,9 +301,7 @@ func (l *lab) hosting(ctx context.Context) error {
 		return err
 	}
 	stop()
-	for _, c := range slices.All(deaf) {
-		_ = c.Close() // the program's side of it is what counts
-	}
+	hangUp()
 	if err := line("nobody again"); err != nil {
 		return err
 	}

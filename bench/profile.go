@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 
 // profiled serves over stdio as heffl-mcp does, and writes a profile of it when its input has ended. It is a process of
 // its own, so that nothing of the bench is in the profile; the real program has no way to make one.
-func profiled(ctx context.Context, url, to string) error {
+func profiled(ctx context.Context, url, to string, in io.Reader, out io.Writer) error {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
@@ -27,7 +28,7 @@ func profiled(ctx context.Context, url, to string) error {
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	err = (&serve.Stdio{MCP: m.MCPServer}).Serve(ctx, os.Stdin, os.Stdout)
+	err = (&serve.Stdio{MCP: m.MCPServer}).Serve(ctx, in, out)
 	pprof.StopCPUProfile()
 	return errors.Join(err, f.Close())
 }

@@ -8,7 +8,9 @@ import (
 // A report is tables in Markdown, which read well in a terminal too.
 type report struct{ strings.Builder }
 
-func (r *report) section(title, text string) { fmt.Fprintf(r, "## %s\n\n%s\n\n", title, text) }
+func (r *report) section(title, text string) {
+	r.WriteString("## " + title + "\n\n" + text + "\n\n")
+}
 
 func (r *report) table(head ...string) {
 	r.row(head...)

@@ -29,8 +29,7 @@ type soak struct {
 	lab     *lab
 	env     []string
 	heffl   *sandbox.Sandbox
-	calm    atomic.Bool // Heffl fails no more
-	until   time.Time
+	calm    atomic.Bool   // Heffl fails no more
 	killing time.Duration // between two kills
 
 	mu       sync.Mutex
@@ -72,7 +71,7 @@ func (l *lab) runSoak(ctx context.Context, replicas int, state string, lasting, 
 	}
 	srv := &http.Server{Handler: s.heffl, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = srv.Serve(ln) }() // until Close
-	defer srv.Close()
+	defer func() { _ = srv.Close() }()
 	s.env = []string{"HEFFL_API_KEY=bench-key", "HEFFL_BASE_URL=http://" + ln.Addr().String() + "/api/v2", "HEFFL_MCP_STATE=" + state,
 		"HEFFL_TIMEOUT=4s", "HEFFL_MCP_SETTLE=100ms", "HEFFL_MCP_HORIZON=500ms", "HEFFL_MCP_DEADLINE=5s"}
 	s.replicas = make([]*replica, replicas)

@@ -96,7 +96,12 @@ func (s *site) message(w http.ResponseWriter, r *http.Request) (env envelope, bo
 	control := http.NewResponseController(w)
 	// Without deadlines (a test's ResponseWriter) the wait is bounded by the caller's own.
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
+	var err error
+	if r.ContentLength > s.maxBody { // so none of it need be read
+		err = &http.MaxBytesError{Limit: s.maxBody}
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
+	}
 	if err == nil {
 		err = control.SetReadDeadline(time.Time{}) // the answer may take longer
 		if errors.Is(err, http.ErrNotSupported) {
