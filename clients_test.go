@@ -19,11 +19,13 @@ import (
 	"time"
 
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/internal/mcpspec"
 
 	"github.com/google/go-cmp/cmp"
 	mcpgo "github.com/mark3labs/mcp-go/client"
 	"github.com/mark3labs/mcp-go/client/transport"
 	mcpgotypes "github.com/mark3labs/mcp-go/mcp"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -177,7 +179,7 @@ func (p *program) place(t testing.TB) place {
 	}
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	return place{mcp: log.URL, sse: log.SSE, http: &http.Client{Transport: tr}}
+	return place{mcp: log.URL, sse: log.SSE, http: &http.Client{Transport: &mcpspec.Tap{Transport: tr, Report: func(err error) { t.Error(err) }}}}
 }
 
 // converse holds a server to what it promises, down to the deal in sb.
@@ -311,7 +313,7 @@ func dialGoSDKWith(ctx context.Context, revision string, at place, o *gosdk.Clie
 	var tr gosdk.Transport
 	switch {
 	case at.cmd != nil:
-		tr = &gosdk.CommandTransport{Command: at.cmd, TerminateDuration: patience}
+		tr = judged{&gosdk.CommandTransport{Command: at.cmd, TerminateDuration: patience}}
 	case at.mcp != "":
 		tr = &gosdk.StreamableClientTransport{Endpoint: at.mcp, HTTPClient: at.http}
 	default:
@@ -320,6 +322,40 @@ func dialGoSDKWith(ctx context.Context, revision string, at place, o *gosdk.Clie
 	c := gosdk.NewClient(&gosdk.Implementation{Name: "test", Version: "1"}, o)
 	s, err := c.Connect(ctx, tr, &gosdk.ClientSessionOptions{ProtocolVersion: revision})
 	return goSDK{s}, err
+}
+
+// judged is a transport that gives nothing on that does not fit the protocol's schema. (Over HTTP, place.http does that.)
+type judged struct{ gosdk.Transport }
+
+func (j judged) Connect(ctx context.Context) (gosdk.Connection, error) {
+	c, err := j.Transport.Connect(ctx)
+	return &judgedConnection{Connection: c}, err
+}
+
+type judgedConnection struct {
+	gosdk.Connection
+	said mcpspec.Conversation
+}
+
+func (c *judgedConnection) Write(ctx context.Context, m jsonrpc.Message) error {
+	raw, err := jsonrpc.EncodeMessage(m)
+	if err != nil {
+		return err
+	}
+	c.said.Sent(raw)
+	return c.Connection.Write(ctx, m)
+}
+
+func (c *judgedConnection) Read(ctx context.Context) (jsonrpc.Message, error) {
+	m, err := c.Connection.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := jsonrpc.EncodeMessage(m)
+	if err == nil {
+		err = c.said.Received(raw)
+	}
+	return m, err
 }
 
 func (s goSDK) revision() string               { return s.InitializeResult().ProtocolVersion }
@@ -343,15 +379,16 @@ func (s goSDK) call(ctx context.Context, tool string, args json.RawMessage) (*re
 type mcpGo struct {
 	*mcpgo.Client
 	agreed string
+	end    func() error // of the program
 }
 
 func dialMCPGo(ctx context.Context, revision string, at place) (session, error) {
 	var tr transport.Interface
 	var err error
+	end := func() error { return nil }
 	switch {
 	case at.cmd != nil:
-		tr = transport.NewStdioWithOptions(at.cmd.Path, nil, nil, transport.WithCommandFunc(
-			func(context.Context, string, []string, []string) (*exec.Cmd, error) { return at.cmd, nil }))
+		tr, end, err = mcpGoStdio(at.cmd)
 	case at.mcp != "":
 		tr, err = transport.NewStreamableHTTP(at.mcp, transport.WithHTTPBasicClient(at.http))
 	default:
@@ -368,12 +405,42 @@ func dialMCPGo(ctx context.Context, revision string, at place) (session, error) 
 	if err != nil {
 		return nil, err
 	}
-	return mcpGo{c, r.ProtocolVersion}, nil
+	return mcpGo{c, r.ProtocolVersion, end}, nil
+}
+
+// mcpGoStdio starts a command. Closing the transport ends its input, and end waits for it; it fails where something did not
+// fit the protocol's schema.
+func mcpGoStdio(cmd *exec.Cmd) (tr *transport.Stdio, end func() error, err error) {
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	var wrong []error
+	judgedIn, judgedOut := mcpspec.Pipes(in, out, func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		wrong = append(wrong, err)
+	})
+	end = func() error {
+		err := cmd.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		return errors.Join(append(wrong, err)...)
+	}
+	return transport.NewIO(judgedOut, judgedIn, io.NopCloser(strings.NewReader(""))), end, nil
 }
 
 func (s mcpGo) revision() string               { return s.agreed }
 func (s mcpGo) ping(ctx context.Context) error { return s.Ping(ctx) }
-func (s mcpGo) close() error                   { return s.Close() }
+func (s mcpGo) close() error                   { return errors.Join(s.Close(), s.end()) }
 
 func (s mcpGo) tools(ctx context.Context) (json.RawMessage, error) {
 	list, err := s.ListTools(ctx, mcpgotypes.ListToolsRequest{})
@@ -447,10 +514,13 @@ func (s *plain) overStdio(cmd *exec.Cmd) error {
 	return nil
 }
 
-// overLines writes requests to a program's input and finds their answers in its output.
+// overLines writes requests to a program's input and finds their answers in its output. It gives none that does not fit
+// the protocol's schema. (Over HTTP, place.http does that.)
 func overLines(in io.Writer, out *capture) func(context.Context, int64, []byte) ([]byte, error) {
 	var mu sync.Mutex
+	said := new(mcpspec.Conversation)
 	return func(ctx context.Context, id int64, message []byte) ([]byte, error) {
+		said.Sent(message)
 		mu.Lock()
 		_, err := in.Write(append(message, '\n'))
 		mu.Unlock()
@@ -458,7 +528,10 @@ func overLines(in io.Writer, out *capture) func(context.Context, int64, []byte) 
 			return nil, err
 		}
 		line, err := out.line(ctx, answersTo(id))
-		return []byte(line), err
+		if err != nil {
+			return nil, err
+		}
+		return []byte(line), said.Received([]byte(strings.TrimSpace(line)))
 	}
 }
 

@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"heffl-mcp/internal/mcpspec"
 	"heffl-mcp/serve"
 )
 
@@ -45,11 +47,17 @@ func open(t *testing.T, s *server.MCPServer, way string) (url string, in io.Read
 				t.Logf("Serve = %v", err) // the client may have stopped reading first
 			}
 		})
-		return "", outR, inW
+		judgedIn, judgedOut := mcpspec.Pipes(inW, outR, func(err error) { t.Error(err) })
+		return "", judgedOut, judgedIn
 	}
 	web := httptest.NewServer((&serve.HTTP{MCP: s}).Handler())
 	t.Cleanup(web.Close)
 	return web.URL + "/" + way, nil, nil
+}
+
+// httpClient is one that holds the server to the protocol's schema.
+func httpClient(t *testing.T) *http.Client {
+	return tapped(t, &http.Client{Transport: http.DefaultTransport})
 }
 
 func TestOfficialClient(t *testing.T) {
@@ -73,9 +81,9 @@ func TestOfficialClient(t *testing.T) {
 			case "stdio":
 				tr = &mcp.IOTransport{Reader: in, Writer: out}
 			case "mcp":
-				tr = &mcp.StreamableClientTransport{Endpoint: url}
+				tr = &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
 			case "sse":
-				tr = &mcp.SSEClientTransport{Endpoint: url}
+				tr = &mcp.SSEClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
 			}
 			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, opts).
 				Connect(t.Context(), tr, &mcp.ClientSessionOptions{ProtocolVersion: way.revision})
@@ -149,9 +157,9 @@ func TestMCPGoClient(t *testing.T) {
 			case "stdio":
 				tr = transport.NewIO(in, out, io.NopCloser(strings.NewReader("")))
 			case "mcp":
-				tr, err = transport.NewStreamableHTTP(url)
+				tr, err = transport.NewStreamableHTTP(url, transport.WithHTTPBasicClient(httpClient(t)))
 			case "sse":
-				tr, err = transport.NewSSE(url)
+				tr, err = transport.NewSSE(url, transport.WithHTTPClient(httpClient(t)))
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -603,7 +603,7 @@ func onAddress(t testing.TB, h *serve.HTTP, local string) *web {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, tcpAddr(t, local))))
 	}))
 	t.Cleanup(srv.Close)
-	return &web{t: t, url: srv.URL, client: srv.Client()}
+	return &web{t: t, url: srv.URL, client: tapped(t, srv.Client())}
 }
 
 func TestHosts(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"heffl-mcp/internal/mcpspec"
 	"heffl-mcp/serve"
 )
 
@@ -40,7 +41,12 @@ func serveHTTP(t testing.TB, h *serve.HTTP) *web {
 	t.Helper()
 	srv := httptest.NewServer(h.Handler())
 	t.Cleanup(srv.Close)
-	return &web{t: t, url: srv.URL, client: srv.Client()}
+	return &web{t: t, url: srv.URL, client: tapped(t, srv.Client())}
+}
+
+// tapped is a client whose test fails where the server says what the protocol's schema has not.
+func tapped(t testing.TB, c *http.Client) *http.Client {
+	return &http.Client{Transport: &mcpspec.Tap{Transport: c.Transport, Report: func(err error) { t.Error(err) }}}
 }
 
 // do sends a request; headers are pairs, and override Content-Type: application/json.
@@ -214,7 +220,7 @@ func TestHTTPPassesContextValuesOn(t *testing.T) {
 		h.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), principal{}, r.Header.Get("X-Who"))))
 	}))
 	t.Cleanup(srv.Close)
-	w := &web{t: t, url: srv.URL, client: srv.Client()}
+	w := &web{t: t, url: srv.URL, client: tapped(t, srv.Client())}
 	if _, got := w.post("/mcp", call(`1`, "principal", `{}`), "X-Who", "ada"); !slices.Equal(got, []string{"1: ada"}) {
 		t.Errorf("POST /mcp = %q, want ada", got)
 	}
@@ -564,7 +570,7 @@ func start(t testing.TB, ctx context.Context, h *serve.HTTP) (*web, *memory, cha
 	go func() { end <- h.Serve(ctx, ln) }()
 	tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.dial() }}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &web{t: t, url: "http://localhost", client: &http.Client{Transport: tr}}, ln, end
+	return &web{t: t, url: "http://localhost", client: tapped(t, &http.Client{Transport: tr})}, ln, end
 }
 
 type memory struct {

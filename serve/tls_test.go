@@ -21,6 +21,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"heffl-mcp/internal/mcpspec"
 	"heffl-mcp/serve"
 )
 
@@ -65,10 +66,10 @@ func pair(t testing.TB, cert, key string) (certFile, keyFile string) {
 
 // over is w by way of TLS.
 func (w *web) over(config *tls.Config, http2 bool) *web {
-	plain := w.client.Transport.(*http.Transport)
+	plain := w.client.Transport.(*mcpspec.Tap).Transport.(*http.Transport)
 	tr := &http.Transport{DialContext: plain.DialContext, TLSClientConfig: config, ForceAttemptHTTP2: http2}
 	w.t.Cleanup(tr.CloseIdleConnections)
-	return &web{w.t, strings.Replace(w.url, "http:", "https:", 1), &http.Client{Transport: tr}, w.headers}
+	return &web{w.t, strings.Replace(w.url, "http:", "https:", 1), tapped(w.t, &http.Client{Transport: tr}), w.headers}
 }
 
 // All there is to do, by HTTP/1.1 and HTTP/2 over TLS.

@@ -16,6 +16,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"heffl-mcp/internal/mcpspec"
 	"heffl-mcp/serve"
 )
 
@@ -213,7 +214,14 @@ func oneShot(t testing.TB, s *serve.Stdio, input string) (got []string) {
 	if err := s.Serve(t.Context(), strings.NewReader(input), &out); err != nil {
 		t.Fatalf("Serve = %v, want nil", err)
 	}
+	var said mcpspec.Conversation
+	for line := range strings.Lines(input) {
+		said.Sent([]byte(strings.TrimPrefix(line, "\ufeff")))
+	}
 	for line := range strings.Lines(out.String()) {
+		if err := said.Received([]byte(line)); err != nil {
+			t.Error(err)
+		}
 		got = append(got, decode(t, []byte(line)).String())
 	}
 	return got
@@ -221,11 +229,12 @@ func oneShot(t testing.TB, s *serve.Stdio, input string) (got []string) {
 
 // conversation is a Serve that runs, with pipes to talk to it.
 type conversation struct {
-	t   testing.TB
-	in  *io.PipeWriter
-	out *bufio.Reader
-	raw *io.PipeReader
-	end chan error
+	t    testing.TB
+	in   *io.PipeWriter
+	out  *bufio.Reader
+	said mcpspec.Conversation
+	raw  *io.PipeReader
+	end  chan error
 }
 
 func converse(t testing.TB, ctx context.Context, s *serve.Stdio) *conversation {
@@ -245,6 +254,7 @@ func converse(t testing.TB, ctx context.Context, s *serve.Stdio) *conversation {
 func (c *conversation) send(lines ...string) {
 	c.t.Helper()
 	for _, line := range lines {
+		c.said.Sent([]byte(line))
 		if _, err := io.WriteString(c.in, line+"\n"); err != nil {
 			c.t.Fatalf("send(%s): %v", line, err)
 		}
@@ -256,6 +266,15 @@ func (c *conversation) next() string {
 	line, err := c.out.ReadBytes('\n')
 	if err != nil {
 		c.t.Fatalf("next answer: %v", err)
+	}
+	return c.judge(line)
+}
+
+// judge is a message in its short form; it fails the test where the message does not fit the protocol's schema.
+func (c *conversation) judge(line []byte) string {
+	c.t.Helper()
+	if err := c.said.Received(line); err != nil {
+		c.t.Error(err)
 	}
 	return decode(c.t, line).String()
 }
@@ -277,7 +296,7 @@ func (c *conversation) rest() (got []string, err error) {
 		if err != nil {
 			return got, <-c.end
 		}
-		got = append(got, decode(c.t, line).String())
+		got = append(got, c.judge(line))
 	}
 }
 

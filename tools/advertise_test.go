@@ -29,11 +29,7 @@ func newServer(tb testing.TB, d Deps) (*Server, *mcpclient.Client, *listener) {
 	if err := s.RegisterSession(tb.Context(), told); err != nil {
 		tb.Fatal(err)
 	}
-	c, err := mcpclient.NewInProcessClient(s.MCPServer)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { c.Close() })
+	c := dial(tb, s.MCPServer)
 	if _, err := c.Initialize(tb.Context(), mcp.InitializeRequest{}); err != nil {
 		tb.Fatal(err)
 	}

@@ -911,10 +911,7 @@ func TestProgressWhileWaiting(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c, err := mcpclient.NewInProcessClient(m.MCPServer)
-				if err != nil {
-					t.Fatal(err)
-				}
+				c := dial(t, m.MCPServer)
 				defer c.Close()
 				c.OnNotification(func(n mcp.JSONRPCNotification) {
 					mu.Lock()

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -18,12 +19,15 @@ import (
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/internal/mcpspec"
 	"heffl-mcp/journal"
 	"heffl-mcp/schema"
 
 	"github.com/google/go-cmp/cmp"
 	mcpclient "github.com/mark3labs/mcp-go/client"
+	"github.com/mark3labs/mcp-go/client/transport"
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -61,15 +65,49 @@ func connectTo(tb testing.TB, d Deps) *mcpclient.Client {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := mcpclient.NewInProcessClient(m.MCPServer)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { c.Close() })
+	c := dial(tb, m.MCPServer)
 	if _, err := c.Initialize(tb.Context(), mcp.InitializeRequest{}); err != nil {
 		tb.Fatal(err)
 	}
 	return c
+}
+
+// dial is a client that has not said hello. Its test fails where the server says what the protocol's schema has not.
+func dial(tb testing.TB, s *server.MCPServer) *mcpclient.Client {
+	var tr transport.Interface = transport.NewInProcessTransport(s)
+	if _, measured := tb.(*testing.B); !measured {
+		tr = &judged{Interface: tr, report: func(err error) { tb.Error(err) }}
+	}
+	c := mcpclient.NewClient(tr)
+	tb.Cleanup(func() { c.Close() })
+	return c
+}
+
+// judged is a transport that reports what does not fit the protocol's schema.
+type judged struct {
+	transport.Interface
+	report func(error)
+	said   mcpspec.Conversation
+}
+
+func (j *judged) SendRequest(ctx context.Context, r transport.JSONRPCRequest) (*transport.JSONRPCResponse, error) {
+	sent, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	j.said.Sent(sent)
+	resp, err := j.Interface.SendRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(resp)
+	if err == nil {
+		err = j.said.Received(raw)
+	}
+	if err != nil {
+		j.report(err)
+	}
+	return resp, nil
 }
 
 // newSandbox is a stand-in for Heffl that counts no requests against a limit.
