@@ -138,7 +138,7 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-// placeOf is the program behind a transport; over HTTP it runs already.
+// placeOf is the program behind a transport; over HTTP it runs already, and asks for a token, which the client has.
 func placeOf(t *testing.T, transport string, env []string) (place, *program) {
 	t.Helper()
 	if transport == "stdio" {
@@ -152,7 +152,9 @@ func placeOf(t *testing.T, transport string, env []string) (place, *program) {
 		})
 		return place{cmd: cmd}, nil
 	}
-	p, at := serveHTTP(t, env)
+	const token = "0123456789-conversation"
+	p, at := serveHTTP(t, append(env, "HEFFL_MCP_TOKEN="+token))
+	at = at.with("Authorization", "Bearer "+token)
 	if transport == "sse" {
 		at.mcp = ""
 	}
@@ -231,6 +233,13 @@ func converse(t *testing.T, s session, sb *sandbox.Sandbox) {
 	}
 	if err := schema.Validate(value); err != nil {
 		t.Errorf("create_deal(full.json): structured content does not fit the output schema: %v", err)
+	}
+	inWords, err := s.call(ctx, "create_deal", read(t, "examples/words/order.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, _ := decode(t, inWords.StructuredContent)["id"].(string); inWords.IsError || !strings.HasPrefix(id, "dl_") {
+		t.Errorf("create_deal(order.json) = %q, isError %v, structured content %s; want a deal", inWords.text(), inWords.IsError, inWords.StructuredContent)
 	}
 	if _, exact := s.(*plain); exact && !bytes.Contains(made.StructuredContent, []byte(`"price":23600.50,`)) {
 		t.Errorf("create_deal(full.json): the price has lost digits: %s", made.StructuredContent)

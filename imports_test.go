@@ -14,17 +14,18 @@ var house = map[string]struct {
 	imports []string // of this module
 	without []string // import path prefixes that must not be linked, directly or not
 }{
-	"heffl":            {"a client that one imports without having heard of MCP", nil, []string{"github.com/mark3labs", "database/sql"}},
-	"heffl/sandbox":    {"stands in for Heffl, so it must not share the client's mistakes", nil, []string{"github.com/"}},
-	"schema":           {"reads like a library that has never seen a network", nil, []string{"net/http", "github.com/mark3labs"}},
-	"journal":          {"does any write exactly once, and knows neither Heffl nor MCP", nil, []string{"github.com/mark3labs", "heffl-mcp/"}},
-	"workspace":        {"knows what a workspace has, and not what a model is told of it", []string{"heffl"}, []string{"github.com/mark3labs", "database/sql"}},
-	"tools":            {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "schema", "workspace"}, nil},
-	"serve":            {"knows how it is reached, and not what can be done", nil, nil},
-	"bench":            {"measures the program from without, and serves it only to be profiled", []string{"heffl", "heffl/sandbox", "serve", "tools"}, nil},
-	"bench/bare":       {"is what one would have without any of this", nil, nil},
-	"internal/mcpspec": {"judges what servers write, in tests alone, and so must not share their mistakes", nil, []string{"github.com/mark3labs", "github.com/modelcontextprotocol"}},
-	"":                 {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing"}},
+	"heffl":                     {"a client that one imports without having heard of MCP", nil, []string{"github.com/mark3labs", "database/sql"}},
+	"heffl/sandbox":             {"stands in for Heffl, so it must not share the client's mistakes", nil, []string{"github.com/"}},
+	"schema":                    {"reads like a library that has never seen a network", nil, []string{"net/http", "github.com/mark3labs"}},
+	"journal":                   {"does any write exactly once, and knows neither Heffl nor MCP", nil, []string{"github.com/mark3labs", "heffl-mcp/"}},
+	"workspace":                 {"knows what a workspace has, and not what a model is told of it", []string{"heffl"}, []string{"github.com/mark3labs", "database/sql"}},
+	"tools":                     {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "schema", "workspace"}, nil},
+	"serve":                     {"knows how it is reached, and not what can be done", nil, nil},
+	"bench":                     {"measures the program from without, and serves it only to be profiled", []string{"heffl", "heffl/sandbox", "serve", "tools"}, nil},
+	"bench/bare":                {"is what one would have without any of this", nil, nil},
+	"internal/mcpspec":          {"judges what servers write, in tests alone, and so must not share their mistakes", nil, []string{"github.com/mark3labs", "github.com/modelcontextprotocol"}},
+	"serve/internal/everything": {"shows the ways in to the conformance suite, and nothing of the program's own", []string{"serve"}, nil},
+	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing", "heffl-mcp/serve/internal"}},
 }
 
 const module = "heffl-mcp"
