@@ -284,14 +284,25 @@ func compile(s *jsonschema.Schema) (*validator.Schema, error) {
 }
 
 // dateTime is RFC 3339 as everybody reads it: the validator's own lets leap seconds, lower-case
-// letters and the year 0 pass, which common parsers refuse.
+// letters and the year 0 pass, which common parsers refuse; and time.Parse an hour of one digit and
+// offsets that no clock has.
 func dateTime(v any) error {
 	s, ok := v.(string)
 	if !ok {
 		return nil
 	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err != nil || t.Year() == 0 || strings.Contains(s, ",") {
+	const upToHour = len("2026-06-30T00")
+	if t, err := time.Parse(time.RFC3339Nano, s); err != nil || t.Year() == 0 || s[upToHour] != ':' || strings.Contains(s, ",") || !clockOffset(s) {
 		return errors.New("not RFC 3339")
 	}
 	return nil
+}
+
+// clockOffset reports whether the offset at the end of a date-time is less than a day, in hours and minutes.
+func clockOffset(s string) bool {
+	if strings.HasSuffix(s, "Z") {
+		return true
+	}
+	offset := s[len(s)-len("+00:00"):]
+	return offset[1:3] <= "23" && offset[4:] <= "59"
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/mail"
@@ -229,11 +230,14 @@ func (v *validator) text(path string, f field, raw json.RawMessage) json.RawMess
 	return raw
 }
 
-// parseTime is strict about RFC 3339, which time.Parse is not.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// parseTime is strict about RFC 3339, which time.Parse is not: it takes T0:00:00, a comma before the fraction and +24:60.
 func parseTime(s string) (time.Time, error) {
-	var t time.Time
-	err := t.UnmarshalText([]byte(s))
-	return t, err
+	if !rfc3339.MatchString(s) {
+		return time.Time{}, errors.New("not RFC 3339")
+	}
+	return time.Parse(time.RFC3339, s)
 }
 
 // unmarshal decodes JSON that was parsed before and is of the right type.
