@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -52,7 +53,7 @@ func unexpanded(args, environ []string) error {
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
 		unfilled := strings.Contains(value, "${") || value == "$"+name || value == "%"+name+"%"
-		if strings.HasPrefix(name, "HEFFL_") && unfilled {
+		if strings.HasPrefix(name, "HEFFL_") && unfilled && !leftEmpty(name, value) {
 			return usage("%s holds a ${...} or the like that nobody filled in; write the value itself where your client's configuration sets %s", name, name)
 		}
 	}
@@ -64,11 +65,27 @@ func unexpanded(args, environ []string) error {
 	return nil
 }
 
-// forgetEmpty takes empty settings out of the environment: clients and compose files pass a
-// variable that nobody set as an empty one.
+var userConfig = regexp.MustCompile(`^\$\{user_config\.\w+\}$`)
+
+// leftEmpty says that nobody set an optional setting: it is empty, as clients and compose files pass it on, or what
+// the host of a bundle (MCPB) makes of a field that its user left empty. What decides whose key is used, or who may
+// enter, is not optional there: without it more would be open than was meant.
+func leftEmpty(name, value string) bool {
+	if strings.TrimSpace(value) == "" {
+		return true
+	}
+	for _, guard := range []string{"HEFFL_API_KEY", "HEFFL_BASE_URL", "HEFFL_MCP_TOKEN", "HEFFL_MCP_OIDC", "HEFFL_MCP_TLS"} {
+		if strings.HasPrefix(name, guard) {
+			return false
+		}
+	}
+	return userConfig.MatchString(value)
+}
+
+// forgetEmpty takes settings that were left empty out of the environment.
 func forgetEmpty(environ []string) {
 	for _, e := range environ {
-		if name, value, _ := strings.Cut(e, "="); strings.HasPrefix(name, "HEFFL_") && strings.TrimSpace(value) == "" {
+		if name, value, _ := strings.Cut(e, "="); strings.HasPrefix(name, "HEFFL_") && leftEmpty(name, value) {
 			_ = os.Unsetenv(name) // it is a variable, so its name is a name
 		}
 	}
