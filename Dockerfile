@@ -7,9 +7,13 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /heffl-mcp .
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -buildid= -X main.release=$VERSION" -o /heffl-mcp .
 
 FROM scratch
+ARG OWNER=OWNER
+# by this the MCP Registry knows whose image it is
+LABEL io.modelcontextprotocol.server.name="io.github.${OWNER}/heffl-mcp"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /heffl-mcp /heffl-mcp
 # nobody in particular, and not root

@@ -403,8 +403,15 @@ func (versionCommand) Run(streams streams) error {
 	return err
 }
 
-// version is the module's version where the program was installed as one, and "dev" otherwise.
+// release is the version that a release is built as, such as 1.2.3: its linker sets it.
+var release string
+
+// version is that of the release; else the module's where the program was installed as one, and "dev"
+// otherwise.
 func version() string {
+	if release != "" {
+		return release
+	}
 	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
 		return b.Main.Version
 	}

@@ -315,6 +315,8 @@ func TestExampleDockerfile(t *testing.T) {
 		}
 	}
 	want := []string{
+		"ARG OWNER=OWNER",
+		`LABEL io.modelcontextprotocol.server.name="io.github.${OWNER}/heffl-mcp"`,
 		"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/",
 		"COPY --from=build /heffl-mcp /heffl-mcp",
 		"USER 65532:65532",

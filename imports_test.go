@@ -25,6 +25,7 @@ var house = map[string]struct {
 	"bench/bare":                {"is what one would have without any of this", nil, nil},
 	"internal/mcpspec":          {"judges what servers write, in tests alone, and so must not share their mistakes", nil, []string{"github.com/mark3labs", "github.com/modelcontextprotocol"}},
 	"serve/internal/everything": {"shows the ways in to the conformance suite, and nothing of the program's own", []string{"serve"}, nil},
+	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
 	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing", "heffl-mcp/serve/internal"}},
 }
 
