@@ -37,8 +37,8 @@ func blocks(t *testing.T, file, language string) (all []string) {
 	return all
 }
 
-// TestOperationsCommands runs the commands of docs/operations.md, but for the addresses and Heffl's: each server must
-// come to serve, and each request to it be answered well.
+// TestOperationsCommands runs the commands of docs/operations.md and docs/clients.md, but for the addresses and Heffl's: each
+// server must come to serve, and each request to it be answered well.
 func TestOperationsCommands(t *testing.T) {
 	t.Parallel()
 	for _, need := range []string{"sh", "openssl", "curl"} {
@@ -51,7 +51,7 @@ func TestOperationsCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	heffl := upstream(t, newSandbox(t, sandbox.Options{}))[1]
-	for _, block := range blocks(t, "docs/operations.md", "sh") {
+	for _, block := range append(blocks(t, "docs/operations.md", "sh"), blocks(t, "docs/clients.md", "sh")...) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -156,7 +156,7 @@ func TestOperationsAudit(t *testing.T) {
 	}
 }
 
-// TestSettingsAreTold holds that documents tell of settings that there are, and the README of all.
+// TestSettingsAreTold holds that documents tell of settings that there are. The README has tables of all, made from the program.
 func TestSettingsAreTold(t *testing.T) {
 	t.Parallel()
 	variables := map[string]bool{"HEFFL_API_KEY": true, "HEFFL_MCP_TOKEN": true}
@@ -174,26 +174,18 @@ func TestSettingsAreTold(t *testing.T) {
 			flags["--"+flag] = true
 		}
 	}
-	table := string(read(t, "README.md"))
-	for name := range variables {
-		if !strings.Contains(table, "| `"+name+"`") && !strings.Contains(table, ", `"+name+"` |") {
-			t.Errorf("README.md does not tell of %s", name)
-		}
+	var text string
+	for _, file := range []string{"docs/operations.md", "docs/troubleshooting.md", "docs/privacy.md", "docs/exactly-once.md"} {
+		text += string(read(t, file))
 	}
-	for name := range flags {
-		if !strings.Contains(table, "`"+name+"`") {
-			t.Errorf("README.md does not tell of %s", name)
-		}
-	}
-	text := string(read(t, "docs/operations.md"))
 	for _, name := range regexp.MustCompile(`HEFFL_\w+`).FindAllString(text, -1) {
 		if !variables[name] {
-			t.Errorf("docs/operations.md tells of %s, which there is not", name)
+			t.Errorf("the documents tell of %s, which there is not", name)
 		}
 	}
 	for _, m := range regexp.MustCompile("(?m)(?:^|[ `])(--[a-z][a-z-]*)").FindAllStringSubmatch(text, -1) {
-		if !flags[m[1]] && m[1] != "--unclear" { // of the command journal
-			t.Errorf("docs/operations.md tells of %s, which there is not", m[1])
+		if !flags[m[1]] && !slices.Contains([]string{"--help", "--unclear"}, m[1]) { // the latter of the command journal
+			t.Errorf("the documents tell of %s, which there is not", m[1])
 		}
 	}
 }

@@ -14,15 +14,22 @@ import (
 	"testing"
 )
 
-// TestSecurityPage holds that every test that docs/security.md names is there, and that a row which names none
-// says so.
-func TestSecurityPage(t *testing.T) {
+// TestHeldBy holds that every test that docs/security.md and docs/heffl.md name is there, and that a row which names
+// none says so.
+func TestHeldBy(t *testing.T) {
 	t.Parallel()
 	there := testsOfModule(t)
-	page := string(read(t, "docs/security.md"))
+	for _, file := range []string{"docs/security.md", "docs/heffl.md"} {
+		heldBy(t, file, there)
+	}
+}
+
+func heldBy(t *testing.T, file string, there map[string]bool) {
+	t.Helper()
+	page := string(read(t, file))
 	rows := regexp.MustCompile(`(?m)^\| ([^|]+) \| ([^|]+) \| ([^| ][^|]*) \|$`).FindAllStringSubmatch(page, -1)
 	if n := strings.Count(page, "\n| "); n != len(rows) {
-		t.Errorf("%d of %d rows have three cells, each with something in it", len(rows), n)
+		t.Errorf("%s: %d of %d rows have three cells, each with something in it", file, len(rows), n)
 	}
 	held := 0
 	for _, row := range rows {
@@ -32,12 +39,12 @@ func TestSecurityPage(t *testing.T) {
 		for name := range strings.SplitSeq(row[3], ", ") {
 			held++
 			if !there[name] {
-				t.Errorf("%q is held by %s, which is no test", row[1], name)
+				t.Errorf("%s: %q is held by %s, which is no test", file, row[1], name)
 			}
 		}
 	}
 	if held == 0 {
-		t.Errorf("%d rows name no test at all; there are %q", len(rows), slices.Sorted(maps.Keys(there)))
+		t.Errorf("%s: %d rows name no test at all; there are %q", file, len(rows), slices.Sorted(maps.Keys(there)))
 	}
 }
 
