@@ -26,6 +26,7 @@ var house = map[string]struct {
 	"internal/mcpspec":          {"judges what servers write, in tests alone, and so must not share their mistakes", nil, []string{"github.com/mark3labs", "github.com/modelcontextprotocol"}},
 	"serve/internal/everything": {"shows the ways in to the conformance suite, and nothing of the program's own", []string{"serve"}, nil},
 	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
+	"install":                   {"knows the files of clients, and not what is installed", nil, []string{"net", "github.com/mark3labs", "heffl-mcp/"}},
 	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing", "heffl-mcp/serve/internal"}},
 }
 
