@@ -27,7 +27,8 @@ var house = map[string]struct {
 	"serve/internal/everything": {"shows the ways in to the conformance suite, and nothing of the program's own", []string{"serve"}, nil},
 	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
 	"install":                   {"knows the files of clients, and not what is installed", nil, []string{"net", "github.com/mark3labs", "heffl-mcp/"}},
-	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing", "heffl-mcp/serve/internal"}},
+	"keys":                      {"keeps secrets, and knows not what they open", nil, []string{"net/http", "github.com/mark3labs", "heffl-mcp/"}},
+	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve", "install", "keys"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe", "net/http/httptest", "testing", "heffl-mcp/serve/internal", "github.com/rogpeppe/go-internal/testscript"}},
 }
 
 const module = "heffl-mcp"
