@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 
+	"heffl-mcp/install"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -35,25 +37,30 @@ func main() {
 type commands struct {
 	settings
 
-	Stdio   stdioCommand   `cmd:"" default:"withargs" help:"Serve MCP on standard input and output (the default)."`
-	HTTP    httpCommand    `cmd:"" name:"http" help:"Serve MCP over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse and /message; GET /healthz, /readyz and /metrics."`
-	Call    callCommand    `cmd:"" help:"Call one tool through the whole stack and print its structured result as JSON."`
-	Tools   toolsCommand   `cmd:"" help:"Print the tools as they are advertised, or one with its schemas, as JSON."`
-	Sandbox sandboxCommand `cmd:"" help:"Serve the stand-in for the Heffl API alone."`
-	Journal journalCommand `cmd:"" help:"List what this program has created, newest first."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Stdio     stdioCommand     `cmd:"" default:"withargs" help:"Serve MCP on standard input and output (the default)."`
+	HTTP      httpCommand      `cmd:"" name:"http" help:"Serve MCP over HTTP: Streamable HTTP at /mcp, HTTP+SSE at /sse and /message; GET /healthz, /readyz and /metrics."`
+	Call      callCommand      `cmd:"" help:"Call one tool through the whole stack and print its structured result as JSON."`
+	Tools     toolsCommand     `cmd:"" help:"Print the tools as they are advertised, or one with its schemas, as JSON."`
+	Sandbox   sandboxCommand   `cmd:"" help:"Serve the stand-in for the Heffl API alone."`
+	Journal   journalCommand   `cmd:"" help:"List what this program has created, newest first."`
+	Install   installCommand   `cmd:"" help:"Add this program to a client's configuration; flags for the server go there too."`
+	Uninstall uninstallCommand `cmd:"" help:"Take it out of a client's configuration again."`
+	Login     loginCommand     `cmd:"" help:"Keep an API key for the servers that clients start: in the operating system's keyring, else in a file of yours alone."`
+	Logout    logoutCommand    `cmd:"" help:"Forget that key."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
 const about = `A Model Context Protocol server for the Heffl CRM.
 
 Try it without an account:
   heffl-mcp call create_deal examples/deals/minimal.json --sandbox
-Serve it to a client that starts it (Claude Desktop, Cursor, VS Code, ...):
-  HEFFL_API_KEY=... heffl-mcp
+Have a client start it (claude-desktop, claude-code, cursor, vscode, windsurf, codex, gemini-cli):
+  heffl-mcp login
+  heffl-mcp install claude-desktop
 Serve it to clients on this machine over HTTP:
   HEFFL_API_KEY=... heffl-mcp http
 
-The API key is read from HEFFL_API_KEY or from the file that --api-key-file names, never from a flag: other users see flags in process lists.`
+The API key is what login keeps, or is read from HEFFL_API_KEY or from the file that --api-key-file names; never from a flag: other users see flags in process lists.`
 
 // streams are what a command reads and writes. Under stdio, out belongs to the protocol.
 type streams struct {
@@ -74,6 +81,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		kong.Description(about),
 		kong.Writers(out, errOut),
 		kong.Exit(func(int) { exited = true }), // after --help, the one thing that kong ends a program for here
+		kong.Vars{"clients": strings.Join(install.Clients(), ",")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{in, out, errOut}),

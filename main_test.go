@@ -72,6 +72,9 @@ var build = sync.OnceValues(func() (string, error) {
 // found makes it exit with 66.
 const promptRace = "GORACE=atexit_sleep_ms=0"
 
+// noKeyring keeps tests from the keyring of who runs them.
+const noKeyring = "HEFFL_MCP_KEYRING=off"
+
 // patience bounds each thing that a test waits for. Nothing is expected to come near it.
 const patience = time.Minute
 
@@ -92,7 +95,7 @@ func command(t testing.TB, env []string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(bounded(t), path, args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append([]string{promptRace, "HEFFL_MCP_STATE=" + filepath.Join(cmd.Dir, "journal.db")}, env...)
+	cmd.Env = append([]string{promptRace, noKeyring, "HEFFL_MCP_STATE=" + filepath.Join(cmd.Dir, "journal.db")}, env...)
 	return cmd
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"heffl-mcp/install"
+
 	"github.com/alecthomas/kong"
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -57,7 +59,7 @@ func toolTable(t *testing.T) string {
 // commandLine reads the command line as main does.
 func commandLine(t *testing.T) *kong.Kong {
 	t.Helper()
-	k, err := kong.New(new(commands), kong.Name("heffl-mcp"), kong.Vars{"clients": ""}) // the tables have no values of variables
+	k, err := kong.New(new(commands), kong.Name("heffl-mcp"), kong.Vars{"clients": strings.Join(install.Clients(), ",")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,13 +12,16 @@ import (
 	"strings"
 	"testing"
 
+	"heffl-mcp/heffl/sandbox"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestScripts runs the command line as testdata/script tells it. An environment variable EXAMPLES
-// names the examples, and there are four commands besides testscript's own:
+// names the examples, and there are five commands besides testscript's own:
 //
 //	exits N program [args...]  runs a program and checks its exit code
+//	heffl NAME KEY             serves a stand-in for Heffl that takes this key alone, and puts its address into the variable NAME
 //	occupy NAME                listens on a free port and puts its address into the variable NAME
 //	chop FILE                  takes the last byte off a file
 //	answers FILE               checks that standard output has exactly one result for each request in FILE
@@ -35,12 +39,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("HOME", e.WorkDir) // where the journal goes unless a script says otherwise
+			e.Setenv("USERPROFILE", e.WorkDir)
 			e.Setenv("LocalAppData", e.WorkDir)
-			e.Vars = append(e.Vars, promptRace)
+			e.Setenv("AppData", e.WorkDir)
+			e.Vars = append(e.Vars, promptRace, noKeyring)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "occupy": occupy, "chop": chop, "answers": answers,
+			"exits": exits, "heffl": serveSandbox, "occupy": occupy, "chop": chop, "answers": answers,
 		},
 	})
 }
@@ -68,6 +74,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s: exit code %d, want %d\nstandard output: %s\nstandard error: %s", strings.Join(args[1:], " "), got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
+}
+
+func serveSandbox(ts *testscript.TestScript, neg bool, args []string) {
+	takes(ts, neg, args, "NAME KEY")
+	sb := sandbox.New(sandbox.Options{Key: args[1]})
+	srv := httptest.NewServer(sb)
+	ts.Defer(func() { srv.Close(); sb.Close() })
+	ts.Setenv(args[0], srv.URL+"/api/v2")
 }
 
 func occupy(ts *testscript.TestScript, neg bool, args []string) {

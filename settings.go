@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,12 +20,14 @@ import (
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
 	"heffl-mcp/journal"
+	"heffl-mcp/keys"
 	"heffl-mcp/tools"
 )
 
 // settings are the flags that every command has. Each is also an environment variable; the flag wins.
 type settings struct {
 	APIKeyFile string        `name:"api-key-file" env:"HEFFL_API_KEY_FILE" placeholder:"FILE" help:"File that holds the API key, instead of HEFFL_API_KEY."`
+	Keyring    string        `name:"keyring" env:"HEFFL_MCP_KEYRING" enum:"on,off" default:"on" placeholder:"on" help:"Whether login keeps the API key in the operating system's keyring, where there is one, or in a file: ${enum}."`
 	BaseURL    string        `name:"base-url" env:"HEFFL_BASE_URL" default:"https://api.heffl.com/api/v2" placeholder:"URL" help:"Where the Heffl API is (${default})."`
 	Timeout    time.Duration `env:"HEFFL_TIMEOUT" default:"20s" placeholder:"20s" help:"One request to Heffl."`
 	Sandbox    bool          `name:"sandbox" env:"HEFFL_SANDBOX" help:"Use the embedded stand-in instead of Heffl; no key needed, nothing is kept."`
@@ -148,7 +151,7 @@ func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ 
 	if err != nil || s.Timezone == "Local" {
 		return tools.Deps{}, nil, nil, usage("--timezone %s is not a time zone; give a name such as Asia/Dubai, Europe/Berlin or UTC", s.Timezone)
 	}
-	client, closeSandbox, err := s.client(keyless)
+	client, closeSandbox, err := s.client(ctx, keyless)
 	if err != nil {
 		return tools.Deps{}, nil, nil, err
 	}
@@ -228,8 +231,23 @@ func (s *settings) keyless() bool { return !s.Sandbox && s.APIKeyFile == "" && a
 
 func apiKey() string { return strings.TrimSpace(os.Getenv("HEFFL_API_KEY")) }
 
+// kept is where login keeps API keys.
+func (s *settings) kept() *keys.Store {
+	store := new(keys.Store)
+	if folder, err := os.UserConfigDir(); err == nil {
+		store.Folder = filepath.Join(folder, "heffl-mcp")
+	}
+	if s.Keyring == "on" {
+		store.Ring = keys.System(os.Getenv)
+	}
+	return store
+}
+
+// address is what a kept key is for.
+func (s *settings) address() string { return strings.TrimRight(s.BaseURL, "/") }
+
 // client is what sends requests to Heffl, and what ends it.
-func (s *settings) client(keyless bool) (*heffl.Client, func() error, error) {
+func (s *settings) client(ctx context.Context, keyless bool) (*heffl.Client, func() error, error) {
 	c := &heffl.Client{BaseURL: s.BaseURL, UserAgent: "heffl-mcp/" + version(), Timeout: s.Timeout, Budget: new(heffl.Budget)}
 	if s.Sandbox {
 		sb := sandbox.New(sandbox.Options{RateLimit: -1})                        // nobody shares it
@@ -237,7 +255,7 @@ func (s *settings) client(keyless bool) (*heffl.Client, func() error, error) {
 		return c, sb.Close, nil
 	}
 	if !keyless {
-		key, err := s.key()
+		key, err := s.key(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -249,12 +267,19 @@ func (s *settings) client(keyless bool) (*heffl.Client, func() error, error) {
 	return c, func() error { return nil }, nil
 }
 
-// key reads the API key. What is wrong with it is said without showing it.
-func (s *settings) key() (string, error) {
+// key reads the API key: of the file that the settings name, of the environment, or what login has kept. What is wrong with it is said
+// without showing it.
+func (s *settings) key(ctx context.Context) (string, error) {
 	if s.APIKeyFile == "" {
-		key := apiKey()
-		if key == "" {
-			return "", usage("no API key: set HEFFL_API_KEY (keys are made in Heffl under Settings > Developer), or try everything without one by adding --sandbox")
+		if key := apiKey(); key != "" {
+			return key, nil
+		}
+		key, _, err := s.kept().Get(ctx, s.address())
+		switch {
+		case errors.Is(err, keys.ErrNone):
+			return "", usage("no API key: set HEFFL_API_KEY (keys are made in Heffl under Settings > Developer) or run heffl-mcp login, or try everything without one by adding --sandbox")
+		case err != nil:
+			return "", usage("no API key: HEFFL_API_KEY is not set, and what login has kept cannot be read (%w)", err)
 		}
 		return key, nil
 	}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"heffl-mcp/heffl"
+	"heffl-mcp/install"
+
+	"github.com/alecthomas/kong"
+)
+
+// forPeople is how long a keyring may take while someone is there to let it open.
+const forPeople = time.Minute
+
+// installing is what install and uninstall have in common.
+type installing struct {
+	Client string `arg:"" enum:"${clients}" help:"${enum}."`
+	Name   string `name:"name" default:"heffl" placeholder:"NAME" help:"Name of the server there (${default})."`
+	Yes    bool   `name:"yes" short:"y" help:"Do not ask."`
+	Print  bool   `name:"print" help:"Only show what would change."`
+}
+
+type installCommand struct {
+	installing
+	WithKey bool `name:"with-key" help:"Write the API key into the configuration, for all who can read that."`
+}
+
+func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, streams streams) error {
+	args, err := serverArgs(k, s)
+	if err != nil {
+		return err
+	}
+	v := install.Server{Name: c.Name, Args: args}
+	if v.Command, err = thisProgram(); err != nil {
+		return err
+	}
+	if c.WithKey {
+		if s.Sandbox {
+			return usage("the sandbox needs no key; leave --with-key out")
+		}
+		if v.Key, err = s.key(ctx); err != nil {
+			return err
+		}
+		if err := checkKey(v.Key); err != nil {
+			return usageError{err}
+		}
+	}
+	e, err := install.Here().Install(c.Client, v)
+	if err != nil {
+		return c.refused(err)
+	}
+	if !e.Changes() {
+		_, err := fmt.Fprintf(streams.out, "%s has it already, in %s.\n", c.Client, e.Path)
+		return err
+	}
+	if c.WithKey {
+		fmt.Fprintf(streams.err, "warning: the API key will stand in %s, for all who can read that\n", e.Path)
+	}
+	if left := notPassedOn(s, c.WithKey); len(left) > 0 {
+		fmt.Fprintf(streams.err, "note: clients do not pass on what is set here (%s); login keeps a key, and flags given to install are written\n", strings.Join(left, ", "))
+	}
+	if done, err := c.do(ctx, e, streams); !done || err != nil {
+		return err
+	}
+	if !s.Sandbox && !c.WithKey {
+		_, err = fmt.Fprintln(streams.out, "The key is what heffl-mcp login keeps; heffl-mcp doctor checks all of it.")
+	}
+	return err
+}
+
+type uninstallCommand struct{ installing }
+
+func (c uninstallCommand) Run(ctx context.Context, streams streams) error {
+	e, err := install.Here().Uninstall(c.Client, c.Name)
+	if err != nil {
+		return c.refused(err)
+	}
+	if !e.Changes() {
+		_, err := fmt.Fprintf(streams.out, "%s has no server %q, in %s.\n", c.Client, c.Name, e.Path)
+		return err
+	}
+	_, err = c.do(ctx, e, streams)
+	return err
+}
+
+func (c installing) refused(err error) error {
+	if _, ok := errors.AsType[*install.ForeignError](err); ok {
+		return usage("%w; give this one another name with --name", err)
+	}
+	return usageError{err}
+}
+
+// do shows an edit, asks, and makes it.
+func (c installing) do(ctx context.Context, e *install.Edit, streams streams) (done bool, err error) {
+	fmt.Fprint(streams.out, e.Diff())
+	if c.Print {
+		return false, nil
+	}
+	if !c.Yes {
+		if _, ok := terminal(streams.in); !ok {
+			return false, usage("nothing was changed, as there is nobody to ask: add --yes to change %s", e.Path)
+		}
+		yes, err := agreed(ctx, streams, "Change "+e.Path+"?")
+		if err != nil {
+			return false, err
+		}
+		if !yes {
+			_, err := fmt.Fprintln(streams.out, "Nothing was changed.")
+			return false, err
+		}
+	}
+	backup, err := e.Apply()
+	if err != nil {
+		return false, err
+	}
+	what := "Changed %s.\n"
+	if e.After == nil {
+		what = "Removed %s, which had nothing else in it.\n"
+	}
+	fmt.Fprintf(streams.out, what, e.Path)
+	if backup != "" {
+		fmt.Fprintf(streams.out, "As it was before: %s\n", backup)
+	}
+	_, err = fmt.Fprintf(streams.out, "Start %s again.\n", c.Client)
+	return true, err
+}
+
+// thisProgram is what a client can start later: this program, by the path that stays when it is brought up to date.
+func thisProgram() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("it cannot be found out where this program is: %w", err)
+	}
+	if found, err := exec.LookPath("heffl-mcp"); err == nil && sameFile(found, path) {
+		if found, err = filepath.Abs(found); err == nil {
+			path = found
+		}
+	}
+	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
+		if strings.HasPrefix(part, "go-build") {
+			return "", usage("this program is one that go run made for a moment, so no client can start it later: run go install . and then heffl-mcp install")
+		}
+	}
+	if !strings.HasPrefix(strings.ToLower(filepath.Base(path)), "heffl-mcp") {
+		return "", usage("this program is called %s, so that it would not be known again: call it heffl-mcp", filepath.Base(path))
+	}
+	return path, nil
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+// serverArgs are the flags for the server that were given to install, as a server that is started elsewhere needs them.
+func serverArgs(k *kong.Context, s *settings) (args []string, err error) {
+	if err := (&heffl.Client{BaseURL: s.BaseURL}).Check(); err != nil {
+		return nil, usageError{err}
+	}
+	if u, err := url.Parse(s.State); err == nil && u.User != nil {
+		return nil, usage("--state holds a password, which is not written into a configuration; set HEFFL_MCP_STATE where the client starts the server")
+	}
+	for _, p := range k.Path {
+		if p.Flag == nil || !isSetting(p.Flag.Name) {
+			continue
+		}
+		name := "--" + p.Flag.Name
+		args = slices.DeleteFunc(args, func(a string) bool { return a == name || strings.HasPrefix(a, name+"=") })
+		switch v := k.FlagValue(p.Flag).(type) {
+		case bool:
+			if v {
+				args = append(args, name)
+			}
+		case []string:
+			args = append(args, name+"="+strings.Join(v, ","))
+		case string:
+			if isFile(p.Flag.Name, v) {
+				if v, err = filepath.Abs(v); err != nil {
+					return nil, err
+				}
+			}
+			args = append(args, name+"="+v)
+		default:
+			args = append(args, fmt.Sprintf("%s=%v", name, v))
+		}
+	}
+	return args, nil
+}
+
+// isSetting reports whether a flag is one of the server.
+func isSetting(flag string) bool {
+	for f := range reflect.TypeFor[settings]().Fields() {
+		if flagOf(f) == flag {
+			return true
+		}
+	}
+	return false
+}
+
+// flagOf is the flag of a setting, as kong names it.
+func flagOf(f reflect.StructField) string {
+	if name := f.Tag.Get("name"); name != "" {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range f.Name {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			b.WriteByte('-')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}
+
+// isFile reports whether the value of a flag is a path, which means another file where a client starts the server.
+func isFile(flag, value string) bool {
+	switch flag {
+	case "api-key-file", "audit":
+		return true
+	case "state":
+		return value != "off" && value != ":memory:" && !strings.Contains(value, "://")
+	}
+	return false
+}
+
+// notPassedOn are the settings in this environment, which a client does not give to the server.
+func notPassedOn(s *settings, withKey bool) (names []string) {
+	for _, e := range os.Environ() {
+		name, _, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, "HEFFL_") || name == "HEFFL_API_KEY" && (withKey || s.Sandbox) {
+			continue
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
