@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -47,6 +48,7 @@ type commands struct {
 	Uninstall uninstallCommand `cmd:"" help:"Take it out of a client's configuration again."`
 	Login     loginCommand     `cmd:"" help:"Keep an API key for the servers that clients start: in the operating system's keyring, else in a file of yours alone."`
 	Logout    logoutCommand    `cmd:"" help:"Forget that key."`
+	Doctor    doctorCommand    `cmd:"" help:"Check the key, the way to Heffl, the journal and the clients, and say what to do."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
@@ -59,6 +61,8 @@ Have a client start it (claude-desktop, claude-code, cursor, vscode, windsurf, c
   heffl-mcp install claude-desktop
 Serve it to clients on this machine over HTTP:
   HEFFL_API_KEY=... heffl-mcp http
+Find out what is wrong:
+  heffl-mcp doctor
 
 The API key is what login keeps, or is read from HEFFL_API_KEY or from the file that --api-key-file names; never from a flag: other users see flags in process lists.`
 
@@ -70,8 +74,9 @@ type streams struct {
 
 // run is the program, but for the process around it.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) error {
-	if err := unexpanded(args, os.Environ()); err != nil {
-		return err
+	unfilled := unexpanded(args, os.Environ())
+	if unfilled != nil && !slices.Contains(args, "doctor") { // which says what else is wrong
+		return unfilled
 	}
 	forgetEmpty(os.Environ())
 	var c commands
@@ -86,6 +91,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{in, out, errOut}),
 		kong.Bind(&c.settings),
+		kong.Bind(complaint{unfilled}),
 	)
 	if err != nil {
 		return err

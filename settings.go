@@ -270,31 +270,37 @@ func (s *settings) client(ctx context.Context, keyless bool) (*heffl.Client, fun
 // key reads the API key: of the file that the settings name, of the environment, or what login has kept. What is wrong with it is said
 // without showing it.
 func (s *settings) key(ctx context.Context) (string, error) {
+	key, _, err := s.keyAndPlace(ctx)
+	return key, err
+}
+
+// keyAndPlace is key, with where the key is from.
+func (s *settings) keyAndPlace(ctx context.Context) (key, place string, err error) {
 	if s.APIKeyFile == "" {
 		if key := apiKey(); key != "" {
-			return key, nil
+			return key, "HEFFL_API_KEY", nil
 		}
-		key, _, err := s.kept().Get(ctx, s.address())
+		key, place, err := s.kept().Get(ctx, s.address())
 		switch {
 		case errors.Is(err, keys.ErrNone):
-			return "", usage("no API key: set HEFFL_API_KEY (keys are made in Heffl under Settings > Developer) or run heffl-mcp login, or try everything without one by adding --sandbox")
+			return "", "", usage("no API key: set HEFFL_API_KEY (keys are made in Heffl under Settings > Developer) or run heffl-mcp login, or try everything without one by adding --sandbox")
 		case err != nil:
-			return "", usage("no API key: HEFFL_API_KEY is not set, and what login has kept cannot be read (%w)", err)
+			return "", "", usage("no API key: HEFFL_API_KEY is not set, and what login has kept cannot be read (%w)", err)
 		}
-		return key, nil
+		return key, place, nil
 	}
 	raw, err := readKeyFile(s.APIKeyFile)
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err // without the path: some put the key itself there
 	}
 	if err != nil {
-		return "", usage("the API key file cannot be read (%w); check that --api-key-file or HEFFL_API_KEY_FILE names it", err)
+		return "", "", usage("the API key file cannot be read (%w); check that --api-key-file or HEFFL_API_KEY_FILE names it", err)
 	}
-	key := strings.TrimSpace(string(raw))
+	key = strings.TrimSpace(string(raw))
 	if key == "" || len(raw) > maxKeyFile {
-		return "", usage("the API key file holds no API key: it must hold the key and nothing else")
+		return "", "", usage("the API key file holds no API key: it must hold the key and nothing else")
 	}
-	return key, nil
+	return key, "the file of --api-key-file or HEFFL_API_KEY_FILE", nil
 }
 
 func readKeyFile(path string) ([]byte, error) {

@@ -49,14 +49,15 @@ func (s System) join(parts ...string) string {
 	return strings.TrimRight(parts[0], separator) + separator + strings.Join(parts[1:], separator)
 }
 
-// folder is what the first of some variables that is set names.
-func (s System) folder(variables ...string) (string, error) {
-	for _, name := range variables {
-		if value := s.Getenv(name); value != "" {
-			return value, nil
-		}
+// ErrNoPlace says that the environment does not tell where a client's configuration is.
+var ErrNoPlace = errors.New("it is not known where the client keeps its configuration")
+
+// folder is what a variable names.
+func (s System) folder(variable string) (string, error) {
+	if value := s.Getenv(variable); value != "" {
+		return value, nil
 	}
-	return "", fmt.Errorf("%s is not set, so it is not known where the client keeps its configuration", variables[len(variables)-1])
+	return "", fmt.Errorf("%s is not set, so %w", variable, ErrNoPlace)
 }
 
 func (s System) home() (string, error) {
