@@ -196,7 +196,7 @@ func proxyCheck(_ context.Context, p *patient) (state, found, do string) {
 func (p *patient) proxy() (*url.URL, error) {
 	u, err := url.Parse(p.BaseURL)
 	if err != nil {
-		return nil, nil // addressCheck says it
+		u = new(url.URL) // addressCheck says it
 	}
 	return http.ProxyFromEnvironment(&http.Request{URL: u})
 }
@@ -302,7 +302,7 @@ func (t watched) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		t.wire.mu.Lock()
-		t.wire.date, t.wire.ahead = date, date.Add(time.Second/2).Sub(time.Now()) // Date is cut to seconds
+		t.wire.date, t.wire.ahead = date, time.Until(date.Add(time.Second/2)) // Date is cut to seconds
 		t.wire.mu.Unlock()
 	}
 	return resp, nil

@@ -64,10 +64,10 @@ func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, s
 		return err
 	}
 	if c.WithKey {
-		fmt.Fprintf(streams.err, "warning: the API key will stand in %s, for all who can read that\n", e.Path)
+		say(streams.err, "warning: the API key will stand in %s, for all who can read that\n", e.Path)
 	}
 	if left := notPassedOn(s, c.WithKey); len(left) > 0 {
-		fmt.Fprintf(streams.err, "note: clients do not pass on what is set here (%s); login keeps a key, and flags given to install are written\n", strings.Join(left, ", "))
+		say(streams.err, "note: clients do not pass on what is set here (%s); login keeps a key, and flags given to install are written\n", strings.Join(left, ", "))
 	}
 	if done, err := c.do(ctx, e, streams); !done || err != nil {
 		return err
@@ -102,7 +102,7 @@ func (c installing) refused(err error) error {
 
 // do shows an edit, asks, and makes it.
 func (c installing) do(ctx context.Context, e *install.Edit, streams streams) (done bool, err error) {
-	fmt.Fprint(streams.out, e.Diff())
+	say(streams.out, "%s", e.Diff())
 	if c.Print {
 		return false, nil
 	}
@@ -127,9 +127,9 @@ func (c installing) do(ctx context.Context, e *install.Edit, streams streams) (d
 	if e.After == nil {
 		what = "Removed %s, which had nothing else in it.\n"
 	}
-	fmt.Fprintf(streams.out, what, e.Path)
+	say(streams.out, what, e.Path)
 	if backup != "" {
-		fmt.Fprintf(streams.out, "As it was before: %s\n", backup)
+		say(streams.out, "As it was before: %s\n", backup)
 	}
 	_, err = fmt.Fprintf(streams.out, "Start %s again.\n", c.Client)
 	return true, err

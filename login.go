@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,9 +38,9 @@ func (loginCommand) Run(ctx context.Context, s *settings, streams streams) error
 func checkKey(key string) error {
 	switch {
 	case key == "":
-		return fmt.Errorf("no key was given; keys are made in Heffl under Settings > Developer")
+		return errors.New("no key was given; keys are made in Heffl under Settings > Developer")
 	case strings.Contains(key, "${"):
-		return fmt.Errorf("the key holds a ${...} that nobody filled in; give the key itself")
+		return errors.New("the key holds a ${...} that nobody filled in; give the key itself")
 	}
 	return (&heffl.Client{Key: key}).Check()
 }
@@ -49,7 +50,7 @@ func keep(ctx context.Context, store *keys.Store, address, key string, streams s
 	store.Patience = forPeople
 	where, why, err := store.Set(ctx, address, key)
 	if why != nil {
-		fmt.Fprintf(streams.err, "the keyring cannot be used (%v)\n", why)
+		say(streams.err, "the keyring cannot be used (%v)\n", why)
 	}
 	if err != nil {
 		return fmt.Errorf("the key was not kept: %w; set HEFFL_API_KEY or HEFFL_API_KEY_FILE instead", err)
@@ -75,7 +76,7 @@ func (logoutCommand) Run(ctx context.Context, s *settings, streams streams) erro
 	store.Patience = forPeople
 	where, err := store.Delete(ctx, s.address())
 	for _, place := range where {
-		fmt.Fprintf(streams.out, "The key for %s is gone from %s.\n", s.address(), place)
+		say(streams.out, "The key for %s is gone from %s.\n", s.address(), place)
 	}
 	if err != nil {
 		return fmt.Errorf("a key may still be in the keyring: %w", err)
@@ -89,7 +90,7 @@ func (logoutCommand) Run(ctx context.Context, s *settings, streams streams) erro
 // askKey reads a key from a terminal, which does not show it, or else from standard input.
 func askKey(ctx context.Context, streams streams, address string) (string, error) {
 	if f, ok := terminal(streams.in); ok {
-		fmt.Fprintf(streams.err, "API key for %s (not shown): ", address)
+		say(streams.err, "API key for %s (not shown): ", address)
 		was, err := term.GetState(int(f.Fd()))
 		if err != nil {
 			return "", err
@@ -98,7 +99,7 @@ func askKey(ctx context.Context, streams streams, address string) (string, error
 		if ctx.Err() != nil {
 			_ = term.Restore(int(f.Fd()), was) // the reader cannot be called off
 		}
-		fmt.Fprintln(streams.err)
+		say(streams.err, "\n")
 		return strings.TrimSpace(string(raw)), err
 	}
 	raw, err := waited(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(streams.in, maxKeyFile+1)) })
@@ -110,9 +111,9 @@ func askKey(ctx context.Context, streams streams, address string) (string, error
 
 // agreed asks a question on a terminal; all but yes is no.
 func agreed(ctx context.Context, streams streams, question string) (bool, error) {
-	fmt.Fprint(streams.err, question+" [y/N] ")
+	say(streams.err, "%s [y/N] ", question)
 	line, err := waited(ctx, func() (string, error) { return bufio.NewReader(streams.in).ReadString('\n') })
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
 	line = strings.ToLower(strings.TrimSpace(line))
@@ -124,6 +125,9 @@ func terminal(in io.Reader) (*os.File, bool) {
 	f, ok := in.(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
+
+// say tells a person something. Where that cannot be written, what was done is done all the same.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 // waited is what a read returns, unless the program is asked to stop before; then the read ends with the program.
 func waited[T any](ctx context.Context, read func() (T, error)) (T, error) {
