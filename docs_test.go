@@ -23,6 +23,7 @@ import (
 	"heffl-mcp/heffl/sandbox"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // blocks are the fenced blocks of a language in a document.
@@ -85,6 +86,41 @@ func TestOperationsCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadmeCommands types the commands of the README's installation, in order, at a terminal, and answers what they ask. Each must end well,
+// and at the end the client's configuration is gone again.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("a terminal is needed, and a place where Claude Desktop keeps its configuration")
+	}
+	script := "heffl HEFFL hk_kept_key\nenv HEFFL_BASE_URL=$HEFFL\n"
+	const config = ".config/Claude/claude_desktop_config.json"
+	for _, block := range blocks(t, "README.md", "sh") {
+		for line := range strings.Lines(block) {
+			answer := "yes"
+			if strings.Contains(line, " login") {
+				answer = "key"
+			}
+			script += "ttyin -stdin " + answer + "\nexec " + line
+			switch {
+			case strings.Contains(line, " uninstall "):
+				script += "! exists " + config + "\n"
+			case strings.Contains(line, " install "):
+				script += "stdout '^Changed '\nexists " + config + "\n"
+			case strings.Contains(line, " doctor"):
+				script += "! stdout '^bad'\nstdout '^good +claude-desktop '\n"
+			}
+		}
+	}
+	if strings.Count(script, "exec heffl-mcp ") < 5 {
+		t.Fatalf("these are not all commands:\n%s", script)
+	}
+	p := scripts(t)
+	p.Dir = t.TempDir()
+	put(t, filepath.Join(p.Dir, "readme.txtar"), script+"-- yes --\ny\n-- key --\nhk_kept_key\n")
+	testscript.Run(t, p)
 }
 
 // certify puts a certificate for this machine and its key into a directory.

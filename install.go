@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,6 +131,9 @@ func (c installing) do(ctx context.Context, e *install.Edit, streams streams) (d
 	say(streams.out, what, e.Path)
 	if backup != "" {
 		say(streams.out, "As it was before: %s\n", backup)
+		if bytes.Contains(e.Before, []byte("HEFFL_API_KEY")) {
+			say(streams.err, "warning: that copy has an API key in it; remove it once you do not need it any more\n")
+		}
 	}
 	_, err = fmt.Fprintf(streams.out, "Start %s again.\n", c.Client)
 	return true, err

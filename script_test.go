@@ -27,12 +27,19 @@ import (
 //	answers FILE               checks that standard output has exactly one result for each request in FILE
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	p := scripts(t)
+	p.Dir = "testdata/script"
+	testscript.Run(t, p)
+}
+
+// scripts is how scripts are run, but for where they are.
+func scripts(t *testing.T) testscript.Params {
+	t.Helper()
 	examples, err := filepath.Abs("examples")
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	return testscript.Params{
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -48,7 +55,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "heffl": serveSandbox, "occupy": occupy, "chop": chop, "answers": answers,
 		},
-	})
+	}
 }
 
 // takes fails for a ! before a command, or for another number of arguments.

@@ -601,3 +601,68 @@ func TestScan(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyStaysSecretInSetup logs in, installs, examines and takes it all back, and looks for the key in every byte that comes out; at the
+// end it is nowhere.
+func TestKeyStaysSecretInSetup(t *testing.T) {
+	t.Parallel()
+	for name, key := range secrets {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := t.TempDir()
+			env := append(upstream(t, newSandbox(t, sandbox.Options{Key: key}))[1:], "HOME="+home, "USERPROFILE="+home, "AppData="+home, "HEFFL_MCP_LOG_LEVEL=debug")
+			kept := func() (files []string) {
+				err := filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {
+					if err == nil && !d.IsDir() && find(key, string(read(t, path))) != "" {
+						files = append(files, filepath.Base(path))
+					}
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return files
+			}
+			for _, step := range []struct {
+				args string
+				kept int // files with the key after it
+			}{
+				{"login", 1}, {"doctor", 1}, {"doctor --json", 1},
+				{"install claude-code --yes", 1},
+				{"install codex --with-key --print", 1}, {"install codex --with-key --yes", 2}, {"install codex --with-key --yes", 2},
+				{"install vscode --with-key --yes", 3}, {"install vscode --yes --read-only", 4}, {"doctor", 4},
+				{"uninstall vscode --print", 4}, {"uninstall codex --yes", 3}, {"logout", 2}, {"uninstall claude-code --yes", 2},
+			} {
+				cmd := command(t, env, strings.Fields(step.args)...)
+				if step.args == "login" {
+					cmd.Stdin = strings.NewReader(key + "\n")
+				}
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Errorf("%s: %v\n%s", step.args, err, out)
+				}
+				scan(t, key, step.args, string(out))
+				if files := kept(); len(files) != step.kept {
+					t.Errorf("%s leaves the key in %q, want %d files\n%s", step.args, files, step.kept, out)
+				}
+			}
+		})
+	}
+}
+
+// TestKeyStaysSecretFromDoctor has doctor meet each trap.
+func TestKeyStaysSecretFromDoctor(t *testing.T) {
+	t.Parallel()
+	key := secrets["symbols"]
+	for name, trap := range traps(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := append(upstream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { trap(w, r, key) })), "HEFFL_API_KEY="+key, "HEFFL_TIMEOUT=200ms", "HEFFL_MCP_LOG_LEVEL=debug")
+			out, _ := command(t, env, "doctor").CombinedOutput() // how it ends is not the matter here
+			if !strings.Contains(string(out), "journal") {
+				t.Errorf("doctor says %s", out)
+			}
+			scan(t, key, "doctor", string(out))
+		})
+	}
+}
