@@ -285,7 +285,7 @@ func (s *settings) keyAndPlace(ctx context.Context) (key, place string, err erro
 		case errors.Is(err, keys.ErrNone):
 			return "", "", usage("no API key: set HEFFL_API_KEY (keys are made in Heffl under Settings > Developer) or run heffl-mcp login, or try everything without one by adding --sandbox")
 		case err != nil:
-			return "", "", usage("no API key: HEFFL_API_KEY is not set, and what login has kept cannot be read (%w)", err)
+			return "", "", usage("no API key: HEFFL_API_KEY is not set, and what login has kept cannot be read (%w); unlock the keyring, or set HEFFL_API_KEY or HEFFL_API_KEY_FILE", err)
 		}
 		return key, place, nil
 	}

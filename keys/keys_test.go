@@ -190,3 +190,16 @@ func TestSystem(t *testing.T) {
 		t.Error("System() with a bus = nil")
 	}
 }
+
+// TestNone holds which answers of a system's keyring say that it has no key.
+func TestNone(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("failed to unlock correct collection '/org/freedesktop/secrets/aliases/default'")
+	for _, c := range []struct{ err, want error }{
+		{nil, nil}, {keyring.ErrNotFound, ErrNone}, {errors.New("The name org.freedesktop.secrets was not provided by any .service files"), ErrNone}, {broken, broken},
+	} {
+		if got := none(c.err); !errors.Is(got, c.want) {
+			t.Errorf("none(%v) = %v, want %v", c.err, got, c.want)
+		}
+	}
+}
