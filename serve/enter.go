@@ -160,6 +160,7 @@ func (s *site) permit(w http.ResponseWriter, r *http.Request, env envelope, body
 		return true
 	}
 	message := fmt.Sprintf("%s needs the scope %s, which the access token does not have", tool.Tool.Name, needed)
+	s.log.Info("a call may not be made", "tool", tool.Tool.Name, "caller", who.Name, "scope", needed)
 	w.Header().Set("WWW-Authenticate", s.challenge(r, needed, "insufficient_scope", message))
 	refuse(w, http.StatusForbidden, fault{env.ID, mcp.INVALID_REQUEST, message})
 	return false

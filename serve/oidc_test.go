@@ -314,7 +314,8 @@ func TestScopes(t *testing.T) {
 	t.Parallel()
 	i := serveIssuer(t)
 	toy := guardedToy()
-	web := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer, OIDC: newOIDC(t, i, nil), Tokens: adaAndBob(t)})
+	var log logBuffer
+	web := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer, Log: log.logger(), OIDC: newOIDC(t, i, nil), Tokens: adaAndBob(t)})
 	const listTools = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
 	for _, test := range []struct {
 		token, body string
@@ -352,6 +353,11 @@ func TestScopes(t *testing.T) {
 			if resp.StatusCode != 403 || !slices.Equal(got, []string{test.lacks}) || param(challenge, "error") != "insufficient_scope" || param(challenge, "scope") != scope {
 				t.Errorf("POST %s %s = %s %q, WWW-Authenticate %s; want 403 %q for the scope %s", path, test.body, resp.Status, got, challenge, test.lacks, scope)
 			}
+		}
+	}
+	for _, line := range []string{"tool=add caller=ada|4711 scope=deals:write", "tool=who caller=ada|4711 scope=deals:read"} {
+		if n := strings.Count(log.String(), `msg="a call may not be made" `+line); n != 2 {
+			t.Errorf("the log has %q %d times, want it once over each transport: %s", line, n, log.String())
 		}
 	}
 }
