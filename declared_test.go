@@ -60,7 +60,7 @@ func speakers(t *testing.T, each func(*testing.T, *speaker, *sandbox.Sandbox) (t
 					t.Fatal(err)
 				}
 			} else {
-				s.wire.next.(*http.Transport).CloseIdleConnections()
+				s.wire.next.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 				s.program.terminate(t)
 			}
 			s.program.exit(t, 0)

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -197,17 +196,13 @@ func TestSettingsAreTold(t *testing.T) {
 	t.Parallel()
 	variables := map[string]bool{"HEFFL_API_KEY": true, "HEFFL_MCP_TOKEN": true}
 	flags := map[string]bool{}
-	named := regexp.MustCompile(`[a-z]([A-Z])`)
-	for _, of := range []reflect.Type{reflect.TypeFor[settings](), reflect.TypeFor[httpCommand]()} {
-		for f := range of.Fields() {
-			if v := f.Tag.Get("env"); v != "" {
-				variables[v] = true
+	program := commandLine(t).Model.Node
+	for _, command := range append(program.Children, program) {
+		for _, flag := range command.Flags {
+			flags["--"+flag.Name] = true
+			for _, name := range flag.Envs {
+				variables[name] = true
 			}
-			flag := f.Tag.Get("name")
-			if flag == "" {
-				flag = strings.ToLower(named.ReplaceAllStringFunc(f.Name, func(s string) string { return s[:1] + "-" + s[1:] }))
-			}
-			flags["--"+flag] = true
 		}
 	}
 	var text string
@@ -220,7 +215,7 @@ func TestSettingsAreTold(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile("(?m)(?:^|[ `])(--[a-z][a-z-]*)").FindAllStringSubmatch(text, -1) {
-		if !flags[m[1]] && !slices.Contains([]string{"--help", "--unclear"}, m[1]) { // the latter of the command journal
+		if !flags[m[1]] {
 			t.Errorf("the documents tell of %s, which there is not", m[1])
 		}
 	}
