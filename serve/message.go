@@ -172,7 +172,7 @@ func glimpseID(head, tail []byte) json.RawMessage {
 			return usable(value)
 		}
 	}
-	if m := lastID.FindSubmatch(tail); m != nil {
+	if m := lastID.FindSubmatch(tail); m != nil && json.Valid(m[1]) { // it may look like an id and be none, as 07 does
 		return usable(bytes.Clone(m[1]))
 	}
 	return nil

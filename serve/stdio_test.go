@@ -148,6 +148,8 @@ func TestStdioSkipsLongLines(t *testing.T) {
 		{"much too long", fill(late, 50*limit), `"six"` + tooLong},
 		{"id in the middle", fill(hidden, 2*limit), "null" + tooLong},
 		{"a huge id", ping(`"` + strings.Repeat("x", 2*limit) + `"`), "null" + tooLong},
+		{"what is no id", fill(`{"method":"ping","params":{"x":"%s"},"id":07}`, limit+1), "null" + tooLong},
+		{"nor is this", fill(`{"method":"ping","params":{"x":"%s"},"id":"\q"}`, limit+1), "null" + tooLong},
 		{"no JSON", strings.Repeat(" ", 2*limit), "null" + tooLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {
