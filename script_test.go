@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/internal/mcpspec"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -24,7 +25,7 @@ import (
 //	heffl NAME KEY             serves a stand-in for Heffl that takes this key alone, and puts its address into the variable NAME
 //	occupy NAME                listens on a free port and puts its address into the variable NAME
 //	chop FILE                  takes the last byte off a file
-//	answers FILE               checks that standard output has exactly one result for each request in FILE
+//	answers FILE               checks that standard output has exactly one result for each request in FILE, of the protocol's form
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	p := scripts(t)
@@ -110,6 +111,13 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	type message struct {
 		ID     json.RawMessage
 		Result *struct{ IsError bool }
+	}
+	var said mcpspec.Conversation
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		said.Sent([]byte(line))
+	}
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		ts.Check(said.Received([]byte(line)))
 	}
 	messages := func(file string) (all []message) {
 		for line := range strings.Lines(ts.ReadFile(file)) {
