@@ -425,3 +425,55 @@ func TestBudgetLeft(t *testing.T) {
 		t.Errorf("Left of no budget = %d, %v; want not known", n, known)
 	}
 }
+
+// FuzzBudget has a budget learn from answers with any headers, at any times, and holds that no request is held longer
+// than the longest wait, that each is let out after a few, and that what is left is a number.
+func FuzzBudget(f *testing.F) {
+	f.Add("60", "59", "60", "", uint16(200), []byte{1, 0, 2, 200, 3})
+	f.Add("60", "0", "30", "", uint16(200), []byte{1, 1, 1})
+	f.Add("0", "5", "1795348830", "", uint16(429), []byte{9, 255})
+	f.Add("1000000", "1000000", "0", "7", uint16(429), []byte{0, 0, 0, 0})
+	f.Add("2.5", "1e9", "99999999999999999999", "Sun, 22 Nov 2026 13:00:00 GMT", uint16(503), []byte{4})
+	f.Fuzz(func(t *testing.T, limit, remaining, reset, after string, status uint16, steps []byte) {
+		if len(steps) > 200 {
+			return
+		}
+		h := waitHeader(after, reset, noon.Format(http.TimeFormat))
+		h.Set("RateLimit-Limit", limit)
+		h.Set("RateLimit-Remaining", remaining)
+		synctest.Test(t, func(t *testing.T) {
+			b := new(Budget)
+			for _, step := range steps {
+				write := step%2 == 0
+				for tries := 0; ; tries++ {
+					b.mu.Lock()
+					wait := b.wait(time.Now(), write)
+					b.mu.Unlock()
+					if wait <= 0 {
+						break
+					}
+					if wait > maxWait {
+						t.Fatalf("a wait of %v", wait)
+					}
+					if tries == 3 {
+						t.Fatalf("a request still waits, for %v, after the times that it was told to wait", wait)
+					}
+					time.Sleep(wait)
+				}
+				if err := b.take(t.Context(), write); err != nil {
+					t.Fatal(err)
+				}
+				b.begin()
+				if step < 250 { // else it gets no answer
+					time.Sleep(time.Duration(step) * 10 * time.Millisecond)
+					b.end(int(status), h)
+				} else {
+					b.end(0, nil)
+				}
+				if n, known := b.Left(); known && (n < 0 || n > maxRemaining+1) { // a limit that is not stated is one more than what is left
+					t.Fatalf("%d left", n)
+				}
+			}
+		})
+	})
+}

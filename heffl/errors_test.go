@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -401,6 +402,9 @@ func FuzzWait(f *testing.F) {
 	f.Add("", "1795348800", noon.Format(http.TimeFormat))
 	f.Add("Sun, 22 Nov 2026 12:00:30 GMT", "9", "")
 	f.Add("", "99999999999999999999", "Mon, 01 Jan 0001 00:00:00 GMT")
+	f.Add("", "1795348800000", "Sun, 22 Nov 2026 11:59:58 GMT")
+	f.Add("x", "999999999", "x")
+	f.Add("1e3", "1000000000", "")
 	f.Fuzz(func(t *testing.T, after, reset, date string) {
 		h := waitHeader(after, reset, date)
 		got := wait(h, noon)
@@ -409,6 +413,32 @@ func FuzzWait(f *testing.F) {
 		}
 		if n, ok := number(after); ok && math.Abs(got.Seconds()-min(n, maxWait.Seconds())) > 0.002 {
 			t.Errorf("wait(%v) = %v, want %v s", h, got, n)
+		}
+		server, err := http.ParseTime(date)
+		if err != nil {
+			server = noon
+		}
+		if at, err := http.ParseTime(after); err == nil {
+			if want := min(max(at.Sub(server), 0), maxWait); got != want {
+				t.Errorf("wait(%v) = %v, want %v, from the server's clock to the date", h, got, want)
+			}
+			return
+		}
+		n, err := strconv.ParseUint(reset, 10, 40)
+		if _, ok := number(after); ok || err != nil {
+			return
+		}
+		var want time.Duration
+		switch at := int64(n); { // seconds from now, a time in seconds, or one in milliseconds
+		case n < 1_000_000_000:
+			want = time.Duration(n) * time.Second
+		case n < 100_000_000_000:
+			want = time.Unix(at, 0).Sub(server)
+		default:
+			want = time.UnixMilli(at).Sub(server)
+		}
+		if want = min(max(want, 0), maxWait); (got - want).Abs() > 2*time.Millisecond {
+			t.Errorf("wait(%v) = %v, want %v", h, got, want)
 		}
 	})
 }
