@@ -71,6 +71,13 @@ func For[T any](use Use) (*Schema, error) {
 	return s, nil
 }
 
+// Published makes the schema of struct type T where its [Schema.JSON] is there already, so that a program that starts need
+// not make it. That it is the same as ever, a test must hold.
+func Published[T any](use Use, json json.RawMessage) *Schema {
+	t := reflect.TypeFor[T]()
+	return newSchema(func() *jsonschema.Schema { return reflectType(t) }, use, json)
+}
+
 // build makes a schema of a tree, which it asks for afresh each time: the forms that are advertised,
 // enforced and put in words differ, and each is made by changing a tree of its own.
 func build(tree func() *jsonschema.Schema, use Use) (*Schema, error) {
@@ -78,11 +85,15 @@ func build(tree func() *jsonschema.Schema, use Use) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newSchema(tree, use, published), nil
+}
+
+func newSchema(tree func() *jsonschema.Schema, use Use, published json.RawMessage) *Schema {
 	return &Schema{
 		use: use, tree: tree, published: published,
 		root:     sync.OnceValue(func() *jsonschema.Schema { return worded(tree(), use) }),
 		compiled: sync.OnceValues(func() (*validator.Schema, error) { return compile(enforced(tree(), use)) }),
-	}, nil
+	}
 }
 
 // Compile makes now what Check otherwise makes when it is first called. Its error says that the type has no schema that

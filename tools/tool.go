@@ -8,6 +8,7 @@ package tools
 import (
 	"cmp"
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,6 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
-	"golang.org/x/sync/errgroup"
 )
 
 // all is every tool, in the order in which they are advertised.
@@ -123,23 +123,18 @@ func NewServer(d Deps) (*Server, error) {
 		server.WithToolCapabilities(true),
 		server.WithToolFilter(d.permitted),
 	)}
-	built := make([]knowing, len(chosen))
-	var builders errgroup.Group // schemas take their time, and clients wait for the start
-	for i, t := range chosen {
-		builders.Go(func() (err error) {
-			built[i].ServerTool, built[i].as, err = t.build(&d, s.refresh)
-			return err
-		})
-	}
-	if err := builders.Wait(); err != nil {
-		return nil, err
-	}
-	for _, k := range built {
-		if k.as != nil {
-			s.knows = append(s.knows, k)
+	var built []server.ServerTool
+	for _, t := range chosen {
+		tool, as, err := t.build(&d, s.refresh)
+		if err != nil {
+			return nil, err
 		}
-		s.AddTools(k.ServerTool)
+		if as != nil {
+			s.knows = append(s.knows, knowing{tool, as})
+		}
+		built = append(built, tool)
 	}
+	s.AddTools(built...)
 	return s, nil
 }
 
@@ -278,18 +273,20 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 	if t.Name == "" || t.Title == "" || t.About == "" || t.Effect == 0 || t.Run == nil {
 		return server.ServerTool{}, nil, fmt.Errorf("tool %q: a declaration needs a name, a title, an about, an effect and a run", t.Name)
 	}
-	in, err := schema.For[A](schema.Input)
+	in, err := schemaOf[A](t.Name+".input", schema.Input)
 	if err != nil {
 		return server.ServerTool{}, nil, fmt.Errorf("tool %s: arguments: %w", t.Name, err)
 	}
-	out, err := schema.For[R](schema.Output)
+	out, err := schemaOf[R](t.Name+".output", schema.Output)
 	if err != nil {
 		return server.ServerTool{}, nil, fmt.Errorf("tool %s: result: %w", t.Name, err)
 	}
 	names := namingsOf(reflect.TypeFor[A]())
 	published := in.JSON()
 	if t.Bare && d.serves(createDeal.Name) {
-		published = in.Bare()
+		if published = stored(t.Name + ".bare"); published == nil {
+			published = in.Bare()
+		}
 	}
 	advertised := mcp.NewToolWithRawSchema(t.Name, t.About, published)
 	advertised.Title = t.Title
@@ -336,6 +333,28 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 		as = t.as(advertised, in, d)
 	}
 	return server.ServerTool{Tool: advertised, Handler: handle}, as, nil
+}
+
+// schemas are what is advertised of the tools, as schema.For makes it of their structs: made beforehand, because clients wait
+// for the start. A test holds that they are the same, and -update writes them.
+//
+//go:embed schemas
+var schemas embed.FS
+
+// stored is one of the schemas; nil: it is not there.
+func stored(name string) json.RawMessage {
+	raw, err := schemas.ReadFile("schemas/" + name + ".json")
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+func schemaOf[T any](name string, use schema.Use) (*schema.Schema, error) {
+	if raw := stored(name); raw != nil {
+		return schema.Published[T](use, raw), nil
+	}
+	return schema.For[T](use)
 }
 
 // run is the way of one call: bytes in, words understood, every fault named or the tool's work done.

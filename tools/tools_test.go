@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -31,6 +32,14 @@ import (
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *update {
+		schemas = embed.FS{} // those of before
+	}
+	os.Exit(m.Run())
+}
 
 const testKey = "key-that-no-output-may-show"
 
@@ -206,23 +215,43 @@ func TestAdvertised(t *testing.T) {
 	}
 }
 
-// TestSchemasCompile finds what a program that is in a hurry to start does not look for.
-func TestSchemasCompile(t *testing.T) {
+// TestSchemas holds what a program that is in a hurry to start takes as given: that its schemas compile, and that those
+// which are stored are those of the structs.
+func TestSchemas(t *testing.T) {
 	t.Parallel()
 	for _, d := range all {
-		if err := d.(interface{ compile() error }).compile(); err != nil {
+		in, out, err := d.(interface {
+			schemas() (in, out *schema.Schema, err error)
+		}).schemas()
+		if err != nil {
 			t.Errorf("%s: %v", d.name(), err)
+			continue
+		}
+		want := map[string]json.RawMessage{".input": in.JSON(), ".output": out.JSON()}
+		if d.name() == previewDeal.Name {
+			want[".bare"] = in.Bare()
+		}
+		for what, raw := range want {
+			name := filepath.Join("schemas", d.name()+what+".json")
+			if *update {
+				if err := os.WriteFile(name, raw, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := os.ReadFile(name); err != nil || string(got) != string(raw) {
+				t.Errorf("%s is not what the structs say (%v): go test ./tools -update writes it", name, err)
+			}
 		}
 	}
 }
 
-func (t tool[A, R]) compile() error {
-	in, err := schema.For[A](schema.Input)
+func (t tool[A, R]) schemas() (in, out *schema.Schema, err error) {
+	in, err = schema.For[A](schema.Input)
 	out, err2 := schema.For[R](schema.Output)
 	if err := errors.Join(err, err2); err != nil {
-		return err
+		return nil, nil, err
 	}
-	return errors.Join(in.Compile(), out.Compile())
+	return in, out, errors.Join(in.Compile(), out.Compile())
 }
 
 func TestDeclarations(t *testing.T) {
