@@ -144,15 +144,24 @@ func (l *lab) hostile(ctx context.Context) error {
 	}
 	const megabyte = 1 << 20
 	long := strings.Repeat("x", 100)
+	var unknown, misspelt strings.Builder
+	for i := 0; unknown.Len() < megabyte; i++ {
+		fmt.Fprintf(&unknown, `,"titel%d%s":"%s"`, i, long, long)
+	}
+	for i := 0; misspelt.Len() < megabyte; i++ {
+		fmt.Fprintf(&misspelt, `,"titel%d":%d`, i, i)
+	}
 	bodies := []struct{ what, text string }{
-		{"unknown properties", `{"title":"a"` + strings.Repeat(`,"titel`+long+`":"`+long+`"`, megabyte/216) + `}`},
+		{"unknown properties", `{"title":"a"` + unknown.String() + `}`},
+		{"many more of them", `{"title":"a"` + misspelt.String() + `}`},
+		{"one property over and over", `{"title":"a"` + strings.Repeat(`,"titel":"`+long+`"`, megabyte/110) + `}`},
 		{"values that ask to be repaired", `{"title":"a","tags":"` + strings.Repeat("9", 60) + `","products":[` + strings.TrimSuffix(strings.Repeat(`{"name":"a","quantity":"1","price":"2","discount":"0"},`, 1900), ",") + `],"cf_x":"` + strings.Repeat(long, megabyte/100-1000) + `"}`},
 		{"one list of words", `{"title":"a","tags":["` + strings.Repeat(long+`","`, megabyte/103) + `"]}`},
 		{"nested", `{"title":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"name":"` + strings.Repeat(long, megabyte/100-200) + `"}`},
 		{"one number", `{"price":` + strings.Repeat("9", megabyte) + `}`},
 		{"one text", `{"title":"` + strings.Repeat(long, megabyte/100) + `","clientId":"` + long + `","pipelineId":7}`},
 	}
-	l.report.section("Hostile input", "Arguments of 1 MB over stdio, from the first byte to the refusal. The slowest of three matters little: the median is shown.")
+	l.report.section("Hostile input", "Arguments of 1 MB over stdio, from the first byte to the refusal. The median of three.")
 	l.report.table("", "heffl-mcp", "target")
 	for _, b := range bodies {
 		var all []float64

@@ -19,6 +19,7 @@ const (
 	maxNumber   = 64     // characters of a number
 	maxExponent = 308    // of a number, either way
 	maxValues   = 10_000 // in one document
+	maxSlips    = 1000   // keys given twice and numbers out of range, in one document
 )
 
 // decode reads one JSON document into the form that the validator takes, numbers as json.Number
@@ -97,6 +98,10 @@ func (d *decoder) object() (any, error) {
 		}
 		key := t.String()
 		if _, twice := m[key]; twice {
+			if len(d.faults) == maxSlips {
+				d.fault("", fmt.Sprintf("more than %d keys given twice", maxSlips), "each once")
+				return nil, errStop
+			}
 			d.fault(d.path(), "given twice", "it once")
 		}
 		if m[key], err = d.value(); err != nil {

@@ -47,14 +47,15 @@ func (r Repair) String() string {
 //   - null or "" for a property that may be absent: it is left out
 //
 // A property that the schema does not have is never renamed, and a document with a fault of
-// Keyword "json" is left as it is: which of two keys was meant, nobody can tell.
+// Keyword "json" is left as it is: which of two keys was meant, nobody can tell. So is one with more than 1,000 faults:
+// nobody writes that much by mistake.
 func (s *Schema) Repair(raw []byte, faults []Fault, day *time.Location) ([]byte, []Repair) {
 	if day == nil {
 		day = time.UTC
 	}
 	var repairs []Repair
 	for range maxDepth { // each round brings to light only what is a level deeper
-		if slices.ContainsFunc(faults, notJSON) {
+		if len(faults) > maxRepairs || slices.ContainsFunc(faults, notJSON) {
 			break
 		}
 		next, made := s.repairOnce(raw, faults, day)
@@ -68,6 +69,9 @@ func (s *Schema) Repair(raw []byte, faults []Fault, day *time.Location) ([]byte,
 	}
 	return raw, repairs
 }
+
+// maxRepairs bounds how much of one document is put right at a time.
+const maxRepairs = 1000
 
 func notJSON(f Fault) bool { return f.Keyword == "json" }
 

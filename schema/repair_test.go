@@ -704,11 +704,31 @@ func BenchmarkRepair(b *testing.B) {
 // BenchmarkRepairHostile is a megabyte of values that all ask to be repaired.
 func BenchmarkRepairHostile(b *testing.B) {
 	s := offers(b)
-	raw := []byte(`{"title":"a","rates":["1"` + strings.Repeat(`,"`+strings.Repeat("9", 60)+strings.Repeat(" ", 40)+`"`, 9000) + `]}`)
+	raw := []byte(`{"title":"a","rates":["1"` + strings.Repeat(`,"`+strings.Repeat("9", 60)+strings.Repeat(" ", 980)+`"`, maxRepairs-1) + `]}`)
 	_, faults := s.Check(raw)
 	for b.Loop() {
-		if _, repairs := s.Repair(raw, faults, nil); len(repairs) != 9001 {
+		if _, repairs := s.Repair(raw, faults, nil); len(repairs) != maxRepairs {
 			b.Fatal(len(repairs))
+		}
+	}
+}
+
+// maxRepairs is how many faults of one document are put right.
+const maxRepairs = 1000
+
+// TestRepairHasAnEnd holds that a document that is wrong in very many places is left as it is, however right each would
+// be to put.
+func TestRepairHasAnEnd(t *testing.T) {
+	t.Parallel()
+	s := offers(t)
+	for _, n := range []int{maxRepairs, maxRepairs + 1} {
+		raw := `{"title":"a","rates":["1"` + strings.Repeat(`,"2"`, n-1) + `]}`
+		want := n
+		if n > maxRepairs {
+			want = 0
+		}
+		if got, repairs := repair(s, raw, nil); len(repairs) != want || want == 0 && got != raw {
+			t.Errorf("Repair of %d faults made %d repairs, want %d", n, len(repairs), want)
 		}
 	}
 }

@@ -367,6 +367,9 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 	if slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.Keyword == "json" || f.Path == "" }) {
 		return nil, refusal(faults, nil, c.repairs) // there is no whole document
 	}
+	if len(faults) > tooMany {
+		return nil, refusal(faults, nil, c.repairs)
+	}
 	doc := parse(c.raw)
 	c.given = doc.without("allowDuplicate")
 	force, _ := doc.get("allowDuplicate")
