@@ -17,13 +17,14 @@ import (
 	"time"
 )
 
-// build makes a program of this module as it is released: stripped.
+// build makes a program of this module as it is released: stripped, and without cgo.
 func build(ctx context.Context, dir, pkg string) (string, error) {
 	path := filepath.Join(dir, filepath.Base(pkg))
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}

@@ -1,12 +1,15 @@
 package heffl
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"net/url"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // CreateDeal makes one deal: POST /deals. The body is a JSON object with at least title, clientId
@@ -138,21 +141,41 @@ var (
 
 // identify finds the object that an answer is about, and its ID.
 func identify(body json.RawMessage) (id string, object json.RawMessage, err error) {
-	outer := members(body)
-	switch {
-	case outer != nil:
-	case !json.Valid(body):
+	if !json.Valid(body) {
 		return "", nil, ErrNotJSON
-	default:
+	}
+	if jsontext.Value(body).Kind() != '{' {
 		return "", nil, ErrNotObject
 	}
-	if json.Unmarshal(outer["id"], &id) == nil && id != "" {
+	if json.Unmarshal(lastMember(body, "id"), &id) == nil && id != "" {
 		return id, body, nil
 	}
-	if data := outer["data"]; json.Unmarshal(members(data)["id"], &id) == nil && id != "" {
+	data := lastMember(body, "data")
+	if json.Unmarshal(lastMember(data, "id"), &id) == nil && id != "" {
 		return id, data, nil
 	}
 	return "", nil, ErrNoID
+}
+
+// lastMember is the value of a member of a JSON object, the last that has its name, as encoding/json has it; nil where there
+// is none, or no object. It is a part of object, which is valid JSON.
+func lastMember(object json.RawMessage, name string) (value json.RawMessage) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return nil
+	}
+	for d.PeekKind() == '"' {
+		key, err := d.ReadToken()
+		found := err == nil && key.String() == name
+		v, err := d.ReadValue()
+		if err != nil {
+			return nil
+		}
+		if end := d.InputOffset(); found {
+			value = object[end-int64(len(v)) : end : end]
+		}
+	}
+	return value
 }
 
 // members returns the members of a JSON object, or nil for anything else. Decoding into a struct

@@ -236,6 +236,9 @@ func newFrame(message any) (f *frame, err error) {
 func responseFrame(id json.RawMessage, r mcp.JSONRPCMessage) (*frame, error) {
 	switch r := r.(type) {
 	case mcp.JSONRPCResponse:
+		if result, ok := r.Result.(*mcp.CallToolResult); ok {
+			return resultFrame(r.JSONRPC, id, result)
+		}
 		return newFrame(struct {
 			JSONRPC string          `json:"jsonrpc"`
 			ID      json.RawMessage `json:"id"`
@@ -245,6 +248,25 @@ func responseFrame(id json.RawMessage, r mcp.JSONRPCMessage) (*frame, error) {
 		return newFrame(errorMessage{r.JSONRPC, id, r.Error})
 	}
 	return nil, fmt.Errorf("no response but a %T", r)
+}
+
+// resultFrame is the frame of a tool's result, which encodes itself. An encoder would read all of that once more.
+func resultFrame(version string, id json.RawMessage, result *mcp.CallToolResult) (f *frame, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			f, err = nil, fmt.Errorf("panic: %v", v)
+		}
+	}()
+	raw, err := result.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	f = frames.Get().(*frame)
+	f.Reset()
+	for _, part := range [][]byte{[]byte(`{"jsonrpc":"`), []byte(version), []byte(`","id":`), id, []byte(`,"result":`), raw, []byte("}\n")} {
+		f.Write(part)
+	}
+	return f, nil
 }
 
 type errorMessage struct {

@@ -220,7 +220,7 @@ func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Du
 func (w *Workspace) stages(ctx context.Context, within string, maxAge time.Duration) (view, error) {
 	l, pipelines, err := w.pipelines.get(ctx, maxAge)
 	v := view{records: stagesOf(pipelines, within), partial: l.Partial, at: l.At}
-	if within == "" {
+	if within == "" || l.At.IsZero() { // nothing was read, so nothing is lacking
 		return v, err
 	}
 	if i := slices.IndexFunc(l.Items, func(p heffl.Pipeline) bool { return p.ID == within }); i < 0 {
