@@ -58,7 +58,7 @@ func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, s
 	}
 	e, err := install.Here().Install(c.Client, v)
 	if err != nil {
-		return c.refused(err)
+		return c.refused(err, "give this one another name with --name")
 	}
 	if !e.Changes() {
 		_, err := fmt.Fprintf(streams.out, "%s has it already, in %s.\n", c.Client, e.Path)
@@ -84,7 +84,7 @@ type uninstallCommand struct{ installing }
 func (c uninstallCommand) Run(ctx context.Context, streams streams) error {
 	e, err := install.Here().Uninstall(c.Client, c.Name)
 	if err != nil {
-		return c.refused(err)
+		return c.refused(err, "say with --name what this one is called there")
 	}
 	if !e.Changes() {
 		_, err := fmt.Fprintf(streams.out, "%s has no server %q, in %s.\n", c.Client, c.Name, e.Path)
@@ -94,9 +94,9 @@ func (c uninstallCommand) Run(ctx context.Context, streams streams) error {
 	return err
 }
 
-func (c installing) refused(err error) error {
+func (c installing) refused(err error, do string) error {
 	if _, ok := errors.AsType[*install.ForeignError](err); ok {
-		return usage("%w; give this one another name with --name", err)
+		return usage("%w; %s", err, do)
 	}
 	return usageError{err}
 }
@@ -104,6 +104,9 @@ func (c installing) refused(err error) error {
 // do shows an edit, asks, and makes it.
 func (c installing) do(ctx context.Context, e *install.Edit, streams streams) (done bool, err error) {
 	say(streams.out, "%s", e.Diff())
+	if e.NewFolder {
+		say(streams.err, "note: %s has kept nothing there yet; is it on this machine?\n", c.Client)
+	}
 	if c.Print {
 		return false, nil
 	}

@@ -47,6 +47,12 @@ func TestApplyNew(t *testing.T) {
 	}
 	s := on(t, "linux")
 	e := install(t, s, "vscode", sandboxed("linux"))
+	if !e.NewFolder {
+		t.Error("NewFolder = false, want true: nothing was there")
+	}
+	if e, err := s.Uninstall("vscode", "heffl"); err != nil || e.NewFolder {
+		t.Errorf("NewFolder = %v, %v; want false", e.NewFolder, err)
+	}
 	if info, err := os.Stat(e.file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v; want 0600", info.Mode(), err)
 	}

@@ -85,6 +85,8 @@ type Edit struct {
 	Before []byte // nil: there is no such file
 	After  []byte // nil: the file goes
 
+	NewFolder bool // not even the folder of the file is there, so that the client may not be
+
 	file     string      // where it really is, links followed
 	mode     fs.FileMode // of a file that is there
 	restores string      // a backup that After is, and that is not needed any more
@@ -228,6 +230,8 @@ func (s System) open(name string) (*client, *Edit, error) {
 	}
 	info, err := os.Stat(e.file)
 	if errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Stat(filepath.Dir(e.file))
+		e.NewFolder = errors.Is(err, fs.ErrNotExist)
 		return c, e, nil
 	}
 	if err == nil && !info.Mode().IsRegular() {
