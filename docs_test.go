@@ -60,7 +60,7 @@ func TestOperationsCommands(t *testing.T) {
 			shell := func(line string) *exec.Cmd {
 				cmd := exec.CommandContext(bounded(t), "sh", "-c", line)
 				cmd.Dir = dir
-				cmd.Env = []string{"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "HOME=" + dir, promptRace, "HEFFL_MCP_LOG_FORMAT=json", "OTEL_BSP_SCHEDULE_DELAY=1", heffl}
+				cmd.Env = []string{"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH"), "HOME=" + dir, promptRace, noKeyring, "HEFFL_MCP_LOG_FORMAT=json", "OTEL_BSP_SCHEDULE_DELAY=1", heffl}
 				return cmd
 			}
 			address := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:8\d+`)

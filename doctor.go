@@ -49,7 +49,8 @@ type patient struct {
 	*settings
 	log      *slog.Logger
 	unfilled error         // a setting that a client's configuration left as ${NAME}
-	client   *heffl.Client // nil: the address is of no use
+	client   *heffl.Client // nil: it cannot be made
+	noClient error         // why
 	wire     *wire         // what the call met on its way
 	called   bool          // the call was answered well
 	callErr  error
@@ -87,7 +88,7 @@ func (c doctorCommand) Run(ctx context.Context, s *settings, unfilled complaint,
 	s.LogLevel = "error" // the checks say it
 	p := &patient{settings: s, log: s.log(streams.err), unfilled: unfilled.error, wire: new(wire)}
 	client, end, err := s.client(ctx, true)
-	if err == nil {
+	if p.noClient = err; err == nil {
 		defer func() { _ = end() }() // of a sandbox
 		p.client = client
 		p.wire.watch(client)
@@ -172,8 +173,7 @@ func addressCheck(_ context.Context, p *patient) (state, found, do string) {
 	case p.Sandbox:
 		return good, "the stand-in in this program", ""
 	case p.client == nil:
-		err := (&heffl.Client{BaseURL: p.BaseURL}).Check()
-		return bad, cmp.Or(err, errors.New("the address cannot be used")).Error(), "give the address of the API with --base-url or HEFFL_BASE_URL, or leave it out"
+		return bad, p.noClient.Error(), "give the address of the API with --base-url or HEFFL_BASE_URL, or leave it out"
 	}
 	return good, p.BaseURL, ""
 }

@@ -33,7 +33,7 @@ type installing struct {
 
 type installCommand struct {
 	installing
-	WithKey bool `name:"with-key" help:"Write the API key into the configuration, for all who can read that."`
+	WithKey bool `name:"with-key" help:"Write the API key into the configuration, for every program of yours to read."`
 }
 
 func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, streams streams) error {
@@ -65,7 +65,7 @@ func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, s
 		return err
 	}
 	if c.WithKey {
-		say(streams.err, "warning: the API key will stand in %s, for all who can read that\n", e.Path)
+		say(streams.err, "warning: the API key will stand in %s, for every program of yours to read\n", e.Path)
 	}
 	if left := notPassedOn(s, c.WithKey); len(left) > 0 {
 		say(streams.err, "note: clients do not pass on what is set here (%s); login keeps a key, and flags given to install are written\n", strings.Join(left, ", "))

@@ -65,7 +65,7 @@ const (
 
 // Apply makes the edit, all or nothing. It fails where the file is not any more as it was when the edit was planned. Before it
 // changes a file it writes a copy beside it, whose path it returns; a copy that the edit brings back is gone after it.
-// Permissions stay, and links are followed. A new file is its user's alone.
+// Permissions stay, and links are followed. A new file, or one that gets a key, is its user's alone.
 func (e *Edit) Apply() (backup string, err error) {
 	if !e.Changes() {
 		return "", nil

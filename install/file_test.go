@@ -61,6 +61,22 @@ func TestApplyNew(t *testing.T) {
 	}
 }
 
+// TestApplyKey holds that a file which gets a key is its user's alone from then on.
+func TestApplyKey(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such permissions")
+	}
+	s := on(t, "linux")
+	file := put(t, s, "cursor", []byte("{}"))
+	v := sandboxed("linux")
+	v.Key = "hk_example"
+	install(t, s, "cursor", v)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v; want 0600", info.Mode(), err)
+	}
+}
+
 // TestApplyChangedMeanwhile holds that what another program has written since is not written over, and that nothing is left about.
 func TestApplyChangedMeanwhile(t *testing.T) {
 	t.Parallel()

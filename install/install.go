@@ -30,7 +30,7 @@ type Server struct {
 	Name    string   // in the configuration: letters, digits, _ and -, at most 64
 	Command string   // absolute path of the program
 	Args    []string // its arguments
-	Key     string   // written as HEFFL_API_KEY into the configuration, for all who can read it; empty: none
+	Key     string   // written as HEFFL_API_KEY into the configuration, which only its user can read after that; empty: none
 }
 
 // keyVariable is the environment variable that takes Server.Key.
@@ -111,6 +111,9 @@ func (s System) Install(client string, v Server) (*Edit, error) {
 	}
 	if e.After, err = c.format.add(e.Before, c, v); err != nil {
 		return nil, refused(e.Path, v.Name, err)
+	}
+	if v.Key != "" {
+		e.mode &^= 0o077
 	}
 	return e, nil
 }
