@@ -71,7 +71,7 @@ func settingsTable(t *testing.T, command string) string {
 	t.Helper()
 	k := commandLine(t)
 	node := k.Model.Node
-	rows := []string{"| `HEFFL_API_KEY` | | | The API key. |"}
+	rows := []string{"| `HEFFL_API_KEY` | | | The API key; without it, the one that `login` keeps, but never over HTTP. |"}
 	if command != "" {
 		rows = []string{"| `HEFFL_MCP_TOKEN` | | | Bearer token that each request must carry, 16 characters or more. |"}
 		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == command })
