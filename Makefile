@@ -1,5 +1,5 @@
 # What there is to do, each in one command. make help lists it.
-.PHONY: help build test lint check docs bundle release-check
+.PHONY: help build test lint check bench docs bundle release-check
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -17,6 +17,9 @@ lint: ## vet, and golangci-lint where it is installed
 
 check: ## all that must stay true: what a change must pass
 	bash .ci/run
+
+bench: ## measure the program beside a bare server and a direct client
+	go run ./bench
 
 docs: ## write anew what the documents take from the program
 	go test . -run '^Test(Readme|Bundle|Architecture|Scripts)' -update
