@@ -100,9 +100,15 @@ func TestBundleManifest(t *testing.T) {
 	}
 	golden(t, "bundle/manifest.json", want.String())
 
-	var fields map[string]struct{ Default any }
+	var fields map[string]struct {
+		Default             any
+		Required, Sensitive bool
+	}
 	if err := json.Unmarshal(m.UserConfig, &fields); err != nil {
 		t.Fatal(err)
+	}
+	if key := fields["api_key"]; !key.Required || !key.Sensitive || key.Default != nil {
+		t.Errorf("the key is %+v, want what must be given, and is kept as a secret", key)
 	}
 	for name, value := range m.Server.MCPConfig.Env {
 		if !slices.Contains(append(knownSettings(), "HEFFL_API_KEY"), name) {
