@@ -209,17 +209,26 @@ func TestDoctorClients(t *testing.T) {
 	home := t.TempDir()
 	home = filepath.ToSlash(home)
 	env := []string{"HEFFL_SANDBOX=true", "HOME=" + home, "USERPROFILE=" + home}
-	for _, folder := range []string{".cursor", ".codeium/windsurf", ".gemini"} {
+	for _, folder := range []string{"heffl-mcp", ".codex", ".cursor", ".codeium/windsurf", ".gemini"} {
 		if err := os.MkdirAll(filepath.Join(home, folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	quoted, _ := json.Marshal(path) // a string marshals
 	put(t, filepath.Join(home, ".cursor/mcp.json"), `{"mcpServers": {"crm": {"command": `+string(quoted)+`, "env": {"HEFFL_API_KEY": "hk_in_there"}}, "other": {"command": "npx"}}}`)
-	put(t, filepath.Join(home, ".codeium/windsurf/mcp_config.json"), `{"mcpServers": {"heffl": {"command": "/gone/heffl-mcp"}}}`)
+	put(t, filepath.Join(home, ".codeium/windsurf/mcp_config.json"), `{"mcpServers": {"heffl": {"command": "/gone/heffl-mcp"}, "folder": {"command": "`+home+`/heffl-mcp"}}}`)
 	put(t, filepath.Join(home, ".gemini/settings.json"), `{`)
+	put(t, filepath.Join(home, "heffl-mcp.txt"), "no program")
+	put(t, filepath.Join(home, ".codex/config.toml"), "[mcp_servers.heffl]\ncommand = '"+home+"/heffl-mcp.txt'\n[mcp_servers.path]\ncommand = 'heffl-mcp'\n")
+	p := start(t, env, "doctor")
+	p.exit(t, 1)
+	for _, want := range []string{`/heffl-mcp as "folder", which is no program`, `heffl-mcp.txt as "heffl", which is no program`, `/gone/heffl-mcp as "heffl", which is not there`, `heffl-mcp install windsurf --name heffl`, `starts heffl-mcp as "path", which is not on the PATH`} {
+		if runtime.GOOS != "windows" && !strings.Contains(p.out.String(), want) {
+			t.Errorf("doctor says\n%s\nwant %s", p.out.String(), want)
+		}
+	}
 	found := examine(t, 1, env)
-	for _, s := range []symptom{{"cursor", good, `as "crm", with an API key in its configuration`}, {"windsurf", bad, "/gone/heffl-mcp as \"heffl\", which is not there -> heffl-mcp install windsurf --name heffl"}, {"gemini-cli", unknown, "not valid JSON"}} {
+	for _, s := range []symptom{{"cursor", good, `as "crm", with an API key in its configuration`}, {"gemini-cli", unknown, "not valid JSON"}} {
 		s.in(t, found)
 	}
 	for _, f := range found {

@@ -112,6 +112,24 @@ func TestApplyChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestApplyChangedAtLast holds that the file is looked at again when all else has been done.
+func TestApplyChangedAtLast(t *testing.T) {
+	t.Parallel()
+	s := on(t, "linux")
+	file := put(t, s, "cursor", []byte("{}"))
+	e, err := s.Install("cursor", sandboxed("linux"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.sync = func(*os.File) error { return os.WriteFile(file, []byte(`{"a":1}`), 0o600) }
+	if _, err := e.Apply(); err == nil || !strings.Contains(err.Error(), "changed by another program") {
+		t.Errorf("Apply() = %v, want an error", err)
+	}
+	if files := tree(t, s.Root); len(files) != 1 || string(read(t, file)) != `{"a":1}` {
+		t.Errorf("the files are %v, want the other program's alone", files)
+	}
+}
+
 // TestApplyCannot holds that where nothing can be written, that is said, and all stays.
 func TestApplyCannot(t *testing.T) {
 	t.Parallel()

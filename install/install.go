@@ -199,10 +199,10 @@ func refused(path, name string, err error) error {
 	return fmt.Errorf("%s was left as it is: %w", path, err)
 }
 
-// ours reports whether a command is this program, wherever it is.
+// ours reports whether a command is this program, wherever it is and whatever is added to its name, such as a system or a version.
 func ours(command string) bool {
 	base := command[strings.LastIndexAny(command, `/\`)+1:]
-	return strings.TrimSuffix(strings.ToLower(base), ".exe") == "heffl-mcp"
+	return strings.HasPrefix(strings.ToLower(base), "heffl-mcp")
 }
 
 // A format reads and edits a kind of configuration file. A nil text is a file that is not there.

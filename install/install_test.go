@@ -270,6 +270,22 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestRemove holds that where there were servers before, even an entry that is taken out by itself leaves no trace.
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	for i, client := range Clients() {
+		text, c := before(t, "testdata/edits/"+client+"_others.txtar"), clients[i]
+		now, err := c.format.add(text, c, sandboxed("linux"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, err := c.format.remove(now, c, "heffl")
+		if diff := cmp.Diff(string(text), string(left)); err != nil || diff != "" {
+			t.Errorf("%s: %v (-was +is):\n%s", client, err, diff)
+		}
+	}
+}
+
 // TestUninstallAfterOtherChanges holds that what was done since stays.
 func TestUninstallAfterOtherChanges(t *testing.T) {
 	t.Parallel()
@@ -367,6 +383,18 @@ func TestForeign(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func TestOurs(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]bool{
+		"heffl-mcp": true, "/opt/homebrew/bin/heffl-mcp": true, `C:\Programs\Heffl-MCP.exe`: true, "/opt/heffl-mcp-1.2/heffl-mcp_darwin_arm64": true,
+		"": false, "npx": false, "/opt/heffl-mcp/bin/node": false, "/bin/my-heffl-mcp": false, `C:\heffl-mcp\node.exe`: false,
+	} {
+		if got := ours(command); got != want {
+			t.Errorf("ours(%s) = %v, want %v", command, got, want)
+		}
+	}
+}
 
 // TestKept holds that an entry of ours keeps what else somebody has put there.
 func TestKept(t *testing.T) {

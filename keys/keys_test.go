@@ -126,6 +126,9 @@ func TestBrokenRing(t *testing.T) {
 		t.Errorf("Get() = %v, want an error: the keyring may have one", err)
 	}
 
+	if where, _, err := s.Set(t.Context(), heffl, key); where != s.file(heffl) || err != nil {
+		t.Errorf("Set() = %q, %v; want the file", where, err)
+	}
 	ring.err = nil
 	if where, _, err := s.Set(t.Context(), heffl, key); where != Keyring || err != nil {
 		t.Errorf("Set() = %q, %v; want the keyring", where, err)
