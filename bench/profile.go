@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,14 @@ func profiled(ctx context.Context, url, to string, in io.Reader, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	m, err := tools.NewServer(tools.Deps{Heffl: &heffl.Client{BaseURL: url, Key: "bench-key", Budget: new(heffl.Budget)}, SkipDuplicateCheck: true})
+	m, err := tools.NewServer(tools.Deps{
+		Heffl:              &heffl.Client{BaseURL: url, Key: "bench-key", Budget: new(heffl.Budget)},
+		Log:                slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		SkipDuplicateCheck: true,
+	})
+	if err == nil {
+		err = m.Learn(ctx)
+	}
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
