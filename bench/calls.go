@@ -284,9 +284,12 @@ func (l *lab) memory(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	var idle, peak [2]int
+	var idle, own, peak [2]int
 	for i, c := range pair {
 		if idle[i], err = c.proc.status("VmRSS"); err != nil {
+			return err
+		}
+		if own[i], err = c.proc.status("RssAnon"); err != nil {
 			return err
 		}
 		if _, err := measure(ctx, 1, l.size.calls*13/2, 1, pair[i:i+1]); err != nil { // of 2 rounds, one to warm up
@@ -308,6 +311,7 @@ func (l *lab) memory(ctx context.Context) error {
 	l.report.table("", "bare", "heffl-mcp", "target")
 	inMiB := func(kib int) float64 { return float64(kib) / 1024 }
 	l.report.row("idle", mib(idle[0]), mib(idle[1]), most(15).says(inMiB(idle[1])))
+	l.report.row("idle, without the program's file", mib(own[0]), mib(own[1]), "")
 	l.report.row("peak, 5,000 calls", mib(peak[0]), mib(peak[1]), most(22).says(inMiB(peak[1])))
 	l.report.row("program", mib(int(bare.Size()>>10)), mib(int(binary.Size()>>10)), most(25).says(inMiB(int(binary.Size()>>10))))
 	l.report.end()

@@ -114,10 +114,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		l.report.Reset()
 	}
 	if *write != "" {
-		err = os.WriteFile(*write, []byte(intro+page.String()), 0o644)
+		err = os.WriteFile(*write, []byte(intro+page.String()+missed), 0o644)
 	}
 	return errors.Join(err, l.close())
 }
 
 //go:embed page.md
 var intro string
+
+// missed is what is to be said about the figures. Who changes what is measured reads it again.
+//
+//go:embed missed.md
+var missed string

@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"heffl-mcp/serve"
+
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // exactCalls are the params of calls of the tool raw, and the answers to them. The tool answers with the
@@ -86,6 +89,24 @@ func TestExactArgumentsUnderAnExactID(t *testing.T) {
 	} {
 		if status, got := w.post("/mcp", test.message); status != 200 || !slices.Equal(got, []string{test.want}) {
 			t.Errorf("POST %s = %d %q, want 200 %q", test.message, status, got, test.want)
+		}
+	}
+}
+
+// mcp-go compares the arguments that a client repeats in headers, so it gets those.
+func TestArgumentsInHeaders(t *testing.T) {
+	t.Parallel()
+	toy := newToy()
+	tool := mcp.NewToolWithRawSchema("headed", "", json.RawMessage(`{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}`))
+	toy.AddTool(tool, func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return mcp.NewToolResultText(string(r.Params.RawArguments)), nil
+	})
+	w := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer})
+	body := raw(`1`, `{"name":"headed","arguments":{"region":"east"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}`)
+	for region, want := range map[string]string{"east": `1: {"region":"east"}`, "west": "1: error -32020"} {
+		_, got := w.post("/mcp", body, "Mcp-Protocol-Version", modern, "Mcp-Method", "tools/call", "Mcp-Name", "headed", "Mcp-Param-Region", region)
+		if len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("region %s in the header: got %q, want %q", region, got, want)
 		}
 	}
 }
