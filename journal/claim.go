@@ -10,12 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// Intent is what a caller is about to do. Intents are equal when Tenant, Action and Fingerprint are.
+// Intent is what a caller is about to do. Intents are equal when Tenant, Action and Fingerprint are, and also when Tenant,
+// Action and Origin are, if there is one: then whatever an intent of the same origin has come to counts first. The
+// Fingerprint of the record that a Claim gives may so be another one's.
 type Intent struct {
 	Tenant      string          // who: a hash; nothing is ever shared between tenants
 	Action      string          // such as "create_deal"
 	Fingerprint string          // hash of the canonical body that is sent
 	Args        string          // hash of the arguments as given, letter for letter; see Find
+	Origin      string          // hash of what made the caller do it, such as a message of which one outcome is wanted; "": not known
 	Match       string          // hash of what an outcome is recognised by; those of equal Match are rivals for one outcome
 	About       json.RawMessage // small facts for listings: JSON, or nothing
 	// Lease is how long from the call of Claim until the request has surely ended, waiting for the database included.
@@ -35,7 +38,7 @@ func (in *Intent) check() error {
 	case len(in.About) > 0 && !json.Valid(in.About):
 		return errors.New("journal: About is not JSON")
 	}
-	return checkText(in.Tenant, in.Action, in.Fingerprint, in.Args, in.Match, string(in.About))
+	return checkText(in.Tenant, in.Action, in.Fingerprint, in.Args, in.Origin, in.Match, string(in.About))
 }
 
 // checkText refuses what PostgreSQL can't keep as text, with either engine.
@@ -99,14 +102,18 @@ func (j *Journal) Claim(ctx context.Context, in Intent) (*Claim, error) {
 	defer cancel()
 	id, version := newID(j.now().Add(s.offset)), newVersion()
 	for { // until no other claimant comes between reading and writing
-		last, err := s.one(ctx, selectLatest, in.Tenant, in.Action, in.Fingerprint)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		last, err := s.newest(ctx, selectLatest, in.Tenant, in.Action, in.Fingerprint)
+		if err != nil {
+			return nil, err
+		}
+		ofOrigin, place, err := s.ofOrigin(ctx, in)
+		if err != nil {
 			return nil, err
 		}
 		if last != nil && last.ID == id && last.version == version { // our own: only the answer to the insert was lost
 			return &Claim{Verdict: Fresh, Record: last.Record, journal: j, store: s, version: version}, nil
 		}
-		c, err := j.settle(ctx, s, in, last, id, version)
+		c, err := j.settle(ctx, s, in, last, ofOrigin, place, id, version)
 		switch {
 		case err == nil:
 			return c, nil
@@ -116,21 +123,50 @@ func (j *Journal) Claim(ctx context.Context, in Intent) (*Claim, error) {
 	}
 }
 
-// settle does what the newest of the equal intents (nil: there is none) asks for; a new record gets this ID and version.
-// ErrLost: it is not the newest any more.
-func (j *Journal) settle(ctx context.Context, s *store, in Intent, last *row, id string, version int64) (*Claim, error) {
+// ofOrigin gives the newest record of an intent's origin that was not refused, or nil, and which place among all of the origin
+// the next one gets. (A refused one may have come after one that is done: of a second outcome that was asked for.)
+func (s *store) ofOrigin(ctx context.Context, in Intent) (kept *row, place int64, err error) {
+	if in.Origin == "" {
+		return nil, 0, nil
+	}
+	last, err := s.newest(ctx, selectOrigin, in.Tenant, in.Action, in.Origin)
+	if err != nil || last == nil {
+		return nil, 1, err
+	}
+	kept = last
+	if last.State == StateRefused {
+		kept, err = s.newest(ctx, selectKept, in.Tenant, in.Action, in.Origin)
+	}
+	return kept, last.originSeq + 1, err
+}
+
+// settle does what the newest record of the origin asks for, if anything, else the newest of the fingerprint (nil: there is
+// none); a new record gets this place, ID and version. ErrLost: it is not the newest any more.
+func (j *Journal) settle(ctx context.Context, s *store, in Intent, last, ofOrigin *row, place int64, id string, version int64) (*Claim, error) {
 	now := j.now()
-	c := &Claim{Verdict: j.judge(in, last, now), journal: j, store: s}
+	c := &Claim{Verdict: j.judge(in, ofOrigin, now), journal: j, store: s}
+	if c.Verdict == Fresh {
+		c.Verdict = j.judge(in, last, now)
+	} else {
+		last = ofOrigin
+	}
+	if c.Verdict != Fresh && in.Origin != "" && last.Origin == "" && !in.Another {
+		// It is the origin's from now on. Either that is how it is read next, or another got the place.
+		if _, err := j.Attach(ctx, last.ID, in.Origin); err != nil {
+			return nil, err
+		}
+		return nil, ErrLost
+	}
 	if c.Verdict == Fresh {
 		c.Record = Record{
-			ID: id, Tenant: in.Tenant, Action: in.Action, Fingerprint: in.Fingerprint, Args: in.Args, Match: in.Match, Seq: 1,
+			ID: id, Tenant: in.Tenant, Action: in.Action, Fingerprint: in.Fingerprint, Args: in.Args, Match: in.Match, Origin: in.Origin, Seq: 1,
 			State: StateOpen, About: in.About, Created: now, SentAt: now, LeaseUntil: until(now, in.Lease), Attempts: 1,
 		}
 		if last != nil {
 			c.Record.Seq = last.Seq + 1
 		}
 		c.version = version
-		ok, err := s.insert(ctx, c.Record, version)
+		ok, err := s.insert(ctx, row{Record: c.Record, originSeq: place, version: version})
 		if err == nil && !ok {
 			err = ErrLost
 		}

@@ -32,17 +32,22 @@ func (j *Journal) Prune(ctx context.Context) error {
 	return j.prune(ctx, s, j.now())
 }
 
-// Insert is the write that makes a claim fresh, for a claimant that has read the equal intent before this seq.
+// Insert is the write that makes a claim fresh, for a claimant that has read the equal intent before this seq, among those of
+// the fingerprint and of the origin.
 func (j *Journal) Insert(ctx context.Context, in Intent, seq int64) (bool, error) {
 	s, err := j.open(ctx)
 	if err != nil {
 		return false, err
 	}
 	now := j.now()
-	return s.insert(ctx, Record{
-		ID: newID(now), Tenant: in.Tenant, Action: in.Action, Fingerprint: in.Fingerprint, Seq: seq, State: StateOpen,
+	r := row{Record: Record{
+		ID: newID(now), Tenant: in.Tenant, Action: in.Action, Fingerprint: in.Fingerprint, Origin: in.Origin, Seq: seq, State: StateOpen,
 		Created: now, SentAt: now, LeaseUntil: now.Add(in.Lease), Attempts: 1,
-	}, newVersion())
+	}, version: newVersion()}
+	if in.Origin != "" {
+		r.originSeq = seq
+	}
+	return s.insert(ctx, r)
 }
 
 // Setting reads a setting of the connection that writes durably, and of the one that does not: a PRAGMA, or what SHOW shows.
@@ -85,7 +90,7 @@ func (j *Journal) Fill(ctx context.Context, n int) error {
 		version := newVersion()
 		id := newID(at)
 		if _, err := insert.ExecContext(ctx, id, "tenant", "create_deal", name, name, name, 1, "open", `{"title":"old"}`,
-			s.stamp(at), s.stamp(at), 0, s.stamp(at), 1, version); err != nil {
+			s.stamp(at), s.stamp(at), 0, s.stamp(at), 1, version, name, 1); err != nil {
 			return err
 		}
 		if _, err := done.ExecContext(ctx, id, version, newVersion(), name, outcome, "sent", true, s.stamp(at)); err != nil {
@@ -139,7 +144,11 @@ func Plans() map[string][]any {
 		selectRivals:   {"tenant", "create_deal", "old-7", "id"},
 		selectStrays:   {"tenant", "create_deal", "old-7", "new"},
 		selectOwned:    owned,
-		insertRecord:   {"id", "tenant", "create_deal", "new", "", "", 1, "open", "", 1, 1, 0, 1, 1, 1},
+		insertRecord:   {"id", "tenant", "create_deal", "new", "", "", 1, "open", "", 1, 1, 0, 1, 1, 1, "new", 1},
+		selectOrigin:   {"tenant", "create_deal", "old-7"},
+		selectKept:     {"tenant", "create_deal", "old-7"},
+		selectMadeOf:   {"tenant", "create_deal", "old-7", 0},
+		updateOrigin:   {"id", "new", 0},
 		updateTakeover: {"id", 1, 2, 3},
 		updateSending:  {"id", 1, 2, 3, 4},
 		updateDone:     {"id", 1, 2, "ref", []byte("{}"), "sent", true, 3},

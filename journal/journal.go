@@ -209,7 +209,7 @@ func (j *Journal) Check(ctx context.Context) error {
 	now := j.now()
 	r := Record{ID: newID(now), Action: "check", Seq: 1, State: StateRefused, Created: now, SentAt: now, Settled: now} // so that it is pruned if the program dies here
 	r.Fingerprint = r.ID                                                                                               // so that two checks at once don't meet
-	if _, err := s.insert(ctx, r, newVersion()); err != nil {
+	if _, err := s.insert(ctx, row{Record: r, version: newVersion()}); err != nil {
 		return err
 	}
 	_, err = s.write(ctx, relaxed, deleteRecord, r.ID)

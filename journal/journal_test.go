@@ -834,6 +834,10 @@ func TestEqualCallsAtOnce(t *testing.T) {
 			}
 		}
 
+		mail := intent("by mail")
+		mail.Origin = "mail"
+		count("one message", race(mail), map[journal.Verdict]int{journal.Fresh: 1, journal.Busy: 23})
+
 		got := race(intent("f"))
 		count("nothing known", got, map[journal.Verdict]int{journal.Fresh: 1, journal.Busy: 23})
 		for _, c := range got[journal.Busy] {
@@ -849,6 +853,59 @@ func TestEqualCallsAtOnce(t *testing.T) {
 		another := intent("f")
 		another.Another = true
 		count("another, not delivered", race(another), map[journal.Verdict]int{journal.Done: 1, journal.Fresh: 1, journal.Busy: 22})
+	})
+}
+
+// Intents that differ, but are for one message, are one: whatever state the first is in.
+func TestOrigin(t *testing.T) {
+	of := func(fingerprint, origin string) journal.Intent {
+		in := intent(fingerprint)
+		in.Origin = origin
+		return in
+	}
+	another := func(in journal.Intent) journal.Intent { in.Another = true; return in }
+	onEveryEngine(t, func(t *testing.T, dsn string) {
+		ctx, clock := t.Context(), newClock()
+		j := open(t, dsn, clock)
+		first := claim(t, j, of("a", "mail"), journal.Fresh)
+		same := func(c *journal.Claim) *journal.Claim {
+			t.Helper()
+			if c.Record.ID != first.Record.ID {
+				t.Errorf("the claim is of %+v, want %s", c.Record, first.Record.ID)
+			}
+			return c
+		}
+		same(claim(t, j, of("b", "mail"), journal.Busy))
+		same(claim(t, j, of("a", ""), journal.Busy))
+		claim(t, j, of("b", "another mail"), journal.Fresh)
+		claim(t, j, of("c", ""), journal.Fresh)
+		release(t, first, clock.Now())
+		taken := same(claim(t, j, of("b", "mail"), journal.Unclear)) // after a crash too: it has to be looked for first
+		ok(t, taken.Done(ctx, "dl_1", nil, "recovered", true))
+		same(claim(t, j, of("d", "mail"), journal.Done))
+		if r, found, err := j.MadeOf(ctx, "tenant", "create_deal", "mail"); err != nil || !found || r.ID != first.Record.ID {
+			t.Errorf("MadeOf = %+v, %t, error %v", r, found, err)
+		}
+
+		second := claim(t, j, another(of("d", "mail")), journal.Fresh)
+		if c := claim(t, j, of("e", "mail"), journal.Busy); c.Record.ID != second.Record.ID {
+			t.Errorf("busy with %+v, want the second", c.Record)
+		}
+		ok(t, second.Refused(ctx, nil))
+		same(claim(t, j, of("e", "mail"), journal.Done)) // the refusal of a second one undoes nothing
+
+		// What was done without saying for which message stands for the message of who asks for it again.
+		plain := claim(t, j, of("f", ""), journal.Fresh)
+		claim(t, j, of("f", "late mail"), journal.Busy)
+		ok(t, plain.Done(ctx, "dl_2", nil, "created", true)) // it is still who had it
+		if c := claim(t, j, of("g", "late mail"), journal.Done); c.Record.ID != plain.Record.ID {
+			t.Errorf("done by %+v, want %s", c.Record, plain.Record.ID)
+		}
+		clock.Advance(24 * time.Hour)
+		claim(t, j, of("h", "mail"), journal.Fresh)
+		if _, found, err := j.MadeOf(ctx, "tenant", "create_deal", "late mail"); err != nil || found {
+			t.Errorf("MadeOf after the window = %t, error %v", found, err)
+		}
 	})
 }
 
@@ -873,6 +930,13 @@ func TestSlowClaimant(t *testing.T) {
 		ok(t, j.Prune(ctx))
 		ok(t, claim(t, j, intent("f"), journal.Fresh).Done(ctx, "dl_1", nil, "sent", true))
 		insert("a refused record, pruned since", 3)
+		mail := intent("by mail")
+		mail.Origin = "mail"
+		ok(t, claim(t, j, mail, journal.Fresh).Done(ctx, "dl_2", nil, "sent", true))
+		mail.Fingerprint = "in other words"
+		if inserted, err := j.Insert(ctx, mail, 1); inserted || err != nil {
+			t.Errorf("the slow one read nothing of the message: %t, error %v, want false", inserted, err)
+		}
 		if inserted, err := j.Insert(ctx, intent("f"), 2); !inserted || err != nil {
 			t.Errorf("the next one: %t, error %v, want true", inserted, err)
 		}

@@ -22,6 +22,7 @@ type model struct {
 
 type modelRecord struct {
 	journal.Record
+	place  int         // among those of its Origin
 	holder *modelClaim // who may report on it; nil: nobody
 	writes int
 }
@@ -44,20 +45,76 @@ func (m *model) equal(in journal.Intent) *modelRecord {
 	return nil
 }
 
+// ofOrigin gives the record that has the last place of the intent's origin, and the last of those that were not refused; or nil.
+func (m *model) ofOrigin(tenant, action, origin string) (last, kept *modelRecord) {
+	for _, r := range m.records {
+		if origin == "" || r.Tenant != tenant || r.Action != action || r.Origin != origin {
+			continue
+		}
+		if last == nil || r.place > last.place {
+			last = r
+		}
+		if r.State != journal.StateRefused && (kept == nil || r.place > kept.place) {
+			kept = r
+		}
+	}
+	return last, kept
+}
+
+// fresh says that nothing about a record, which may be nil, keeps an intent from being sent.
+func (m *model) fresh(in journal.Intent, r *modelRecord) bool {
+	return r == nil || r.State == journal.StateRefused || r.State == journal.StateDone && (!m.recent(r) || in.Another && r.Delivered)
+}
+
+func (m *model) recent(r *modelRecord) bool {
+	return r.State == journal.StateDone && m.clock.Now().Before(r.Settled.Add(24*time.Hour))
+}
+
+// attach puts a record into the last place of an origin, unless there is something against it.
+func (m *model) attach(r *modelRecord, origin string) bool {
+	last, _ := m.ofOrigin(r.Tenant, r.Action, origin)
+	if r.Origin != "" || r.State == journal.StateRefused || origin == "" {
+		return false
+	}
+	for _, o := range m.records {
+		if o.Tenant == r.Tenant && o.Action == r.Action && o.Origin == origin && (o.Settled.IsZero() || m.recent(o)) {
+			return false
+		}
+	}
+	r.Origin, r.place = origin, 1
+	if last != nil {
+		r.place = last.place + 1
+	}
+	return true
+}
+
 func (m *model) claim(in journal.Intent) (journal.Verdict, *modelClaim) {
 	now := m.clock.Now()
 	last := m.equal(in)
-	recent := last != nil && last.State == journal.StateDone && now.Before(last.Settled.Add(24*time.Hour))
+	ofOrigin, kept := m.ofOrigin(in.Tenant, in.Action, in.Origin)
+	seq := int64(1)
+	if last != nil {
+		seq = last.Seq + 1
+	}
+	if !m.fresh(in, kept) {
+		last = kept
+	} else if !m.fresh(in, last) && !in.Another {
+		m.attach(last, in.Origin)
+	}
+	recent := last != nil && m.recent(last)
 	c := &modelClaim{of: last}
 	verdict := journal.Fresh
 	switch {
-	case last == nil, last.State == journal.StateRefused, last.State == journal.StateDone && !recent, recent && in.Another && last.Delivered:
+	case m.fresh(in, last):
 		c.of = &modelRecord{Record: journal.Record{
-			Tenant: in.Tenant, Action: in.Action, Fingerprint: in.Fingerprint, Args: in.Args, Match: in.Match, About: in.About, Seq: 1,
+			Tenant: in.Tenant, Action: in.Action, Fingerprint: in.Fingerprint, Args: in.Args, Match: in.Match, Origin: in.Origin, About: in.About, Seq: seq,
 			State: journal.StateOpen, Created: now, SentAt: now, LeaseUntil: now.Add(in.Lease), Attempts: 1,
 		}, holder: c, writes: 1}
-		if last != nil {
-			c.of.Seq = last.Seq + 1
+		if in.Origin != "" {
+			c.of.place = 1
+		}
+		if ofOrigin != nil {
+			c.of.place = ofOrigin.place + 1
 		}
 		m.records = append(m.records, c.of)
 	case recent:
@@ -82,7 +139,9 @@ func (c *modelClaim) update(change func(*journal.Record)) error {
 	}
 	change(&c.of.Record)
 	c.of.writes++
+	origin := c.seen.Origin // what another gives to the record meanwhile, the claimant does not see
 	c.seen = c.of.Record
+	c.seen.Origin = origin
 	return nil
 }
 
@@ -126,7 +185,7 @@ type history struct {
 }
 
 // steps is what step picks from. What is more than there are kinds of steps is another Claim.
-const steps = 17
+const steps = 18
 
 var errAny = errors.New("any error")
 
@@ -150,6 +209,7 @@ func (h *history) step(pick int) {
 		in := journal.Intent{
 			Tenant: fmt.Sprint("tenant", h.pick(2)), Action: "create_deal", Fingerprint: fmt.Sprint(f), Args: fmt.Sprint(f, h.pick(2)),
 			Match: fmt.Sprint(f % 2), Lease: leases[h.pick(3)], Another: h.pick(3) == 0,
+			Origin: []string{"", "", "mail1", "mail2"}[h.pick(4)],
 		}
 		say("Claim(%+v)", in)
 		real, err := h.journals[h.pick(len(h.journals))].Claim(ctx, in)
@@ -229,6 +289,13 @@ func (h *history) step(pick int) {
 		h.compare(c, c.real.Release(ctx), c.end(func(r *journal.Record) {
 			r.State, r.LeaseUntil = journal.StateUnclear, time.Time{}
 		}))
+	case 13:
+		origin := fmt.Sprint("mail", 1+h.pick(2))
+		say("Attach(%s, %s)", c.of.ID, origin)
+		got, err := h.journals[h.pick(len(h.journals))].Attach(ctx, c.of.ID, origin)
+		if want := h.attach(c.of, origin); err != nil || got != want {
+			h.Fatalf("%v = %t, error %v, want %t", h.log, got, err, want)
+		}
 	}
 }
 

@@ -89,6 +89,10 @@ func obey(j *journal.Journal, claims map[string]*journal.Claim, o order, reports
 		return j.Check(ctx)
 	case "Claim":
 		claims[o.Fingerprint], err = j.Claim(ctx, intent(o.Fingerprint))
+	case "Claim for a message": // by other arguments than any other process
+		in := intent(fmt.Sprint(o.Fingerprint, " as ", os.Getpid(), " words it"))
+		in.Origin = o.Fingerprint
+		claims[o.Fingerprint], err = j.Claim(ctx, in)
 	case "Sending":
 		return c.Sending(ctx, lease)
 	case "Extend":
@@ -199,7 +203,8 @@ func together(processes []*process, what, fingerprint string) []report {
 	return reports
 }
 
-// Six processes begin with a database that is not there, and then have the same intents.
+// Six processes begin with a database that is not there, and then have the same intents; and then intents that differ, but for
+// the same message.
 func TestProcessesAtOnce(t *testing.T) {
 	onSharedEngines(t, func(t *testing.T, dsn string) {
 		var processes []*process
@@ -207,11 +212,14 @@ func TestProcessesAtOnce(t *testing.T) {
 			processes = append(processes, start(t, dsn))
 		}
 		together(processes, "Check", "") // each may find the schema missing; one makes it
-		for round := range 20 {
-			f := fmt.Sprint(round)
+		for round := range 40 {
+			f, do := fmt.Sprint(round), "Claim"
+			if round%2 == 1 {
+				do = "Claim for a message"
+			}
 			counts := make(map[journal.Verdict]int)
 			ids := make(map[string]bool)
-			for i, r := range together(processes, "Claim", f) {
+			for i, r := range together(processes, do, f) {
 				counts[r.Verdict]++
 				ids[r.ID] = true
 				if r.Verdict == journal.Fresh {
@@ -224,7 +232,7 @@ func TestProcessesAtOnce(t *testing.T) {
 			if len(ids) != 1 {
 				t.Errorf("round %d: six equal claims are of %d records, want 1", round, len(ids))
 			}
-			for _, r := range together(processes, "Claim", f) {
+			for _, r := range together(processes, do, f) {
 				if r.Verdict != journal.Done || !ids[r.ID] {
 					t.Errorf("round %d, once it is done: %+v", round, r)
 				}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,18 +19,23 @@ const (
 	selectLatest = `SELECT ` + columns + ofThis + ` AND fingerprint = $3 ORDER BY seq DESC LIMIT 1`
 	selectArgs   = `SELECT ` + columns + ofThis + ` AND args = $3 AND state = 'done' AND settled > $4 ORDER BY settled DESC LIMIT 1`
 	selectSame   = `SELECT ` + columns + ofThis + ` AND fingerprint = $3 AND state = 'done' AND settled > $4 ORDER BY seq DESC LIMIT 1`
+	selectOrigin = `SELECT ` + columns + ofThis + ` AND origin = $3 AND origin <> '' ORDER BY origin_seq DESC LIMIT 1`
+	selectKept   = `SELECT ` + columns + ofThis + ` AND origin = $3 AND origin <> '' AND state <> 'refused' ORDER BY origin_seq DESC LIMIT 1`
+	selectMadeOf = `SELECT ` + columns + ofThis + ` AND origin = $3 AND origin <> '' AND state = 'done' AND settled > $4 ORDER BY origin_seq DESC LIMIT 1`
 	selectRivals = `SELECT ` + columns + ofThis + ` AND matches = $3 AND settled = 0 AND id <> $4 ORDER BY id`
 	selectStrays = `SELECT ` + columns + ofThis + ` AND args = $3 AND settled = 0 AND fingerprint <> $4 ORDER BY id`
 	selectCounts = `SELECT state, COUNT(*) FROM ` + table + ` GROUP BY state`
 
-	// insertRecord does nothing when this is not the next of its equals: someone else came between. (What is not a text
-	// is cast since PostgreSQL would take it for one here.)
+	// insertRecord does nothing when this is not the next of its equals, or not the next of its origin: someone else came
+	// between. (What is not a text is cast since PostgreSQL would take it for one here.)
 	insertRecord = `INSERT INTO ` + table + ` (id, tenant, action, fingerprint, args, matches, seq, state, about,
-		created, sent, settled, lease_until, attempts, version)
+		created, sent, settled, lease_until, attempts, version, origin, origin_seq)
 		SELECT $1, $2, $3, $4, $5, $6, CAST($7 AS BIGINT), $8, $9,
-		CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT), CAST($14 AS BIGINT), CAST($15 AS BIGINT)
+		CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS BIGINT), CAST($14 AS BIGINT), CAST($15 AS BIGINT), $16, CAST($17 AS BIGINT)
 		WHERE COALESCE((SELECT MAX(seq) FROM ` + table + ` WHERE tenant = $2 AND action = $3 AND fingerprint = $4), 0) = CAST($7 AS BIGINT) - 1
+		AND ($16 = '' OR ` + lastOfOrigin + ` = CAST($17 AS BIGINT) - 1)
 		ON CONFLICT DO NOTHING`
+	lastOfOrigin = `COALESCE((SELECT MAX(origin_seq) FROM ` + table + ` WHERE tenant = $2 AND action = $3 AND origin = $16 AND origin <> ''), 0)`
 	deleteRecord = `DELETE FROM ` + table + ` WHERE id = $1`
 
 	updateTakeover  = `UPDATE ` + table + ` SET state = 'unclear', lease_until = $4` + mine
@@ -40,6 +46,14 @@ const (
 	updateEnded     = `UPDATE ` + table + ` SET state = 'unclear', gave_up = $4, ending = $5, lease_until = $6` + mine
 	updateRelease   = `UPDATE ` + table + ` SET state = 'unclear', lease_until = 0` + mine
 	updateDelivered = `UPDATE ` + table + ` SET delivered = TRUE` + mine
+
+	// updateOrigin gives a record of no origin the next place of one, unless something of that stands in the way. The version
+	// stays: whoever has the record has it still.
+	updateOrigin = `UPDATE ` + table + ` SET origin = $2, origin_seq = 1 + COALESCE((SELECT MAX(o.origin_seq) FROM ` + table + ` o
+		WHERE o.tenant = ` + table + `.tenant AND o.action = ` + table + `.action AND o.origin = $2 AND o.origin <> ''), 0)
+		WHERE id = $1 AND origin = '' AND state <> 'refused' AND NOT EXISTS (SELECT 1 FROM ` + table + ` o
+		WHERE o.tenant = ` + table + `.tenant AND o.action = ` + table + `.action AND o.origin = $2 AND o.origin <> ''
+		AND (o.settled = 0 OR o.state = 'done' AND o.settled > $3))`
 
 	updateAnyDelivered = `UPDATE ` + table + ` SET delivered = TRUE, version = $2 WHERE id = $1 AND state = 'done' AND NOT delivered`
 
@@ -80,6 +94,29 @@ func (j *Journal) find(ctx context.Context, by, tenant, action, hash string) (*R
 // Same is Find by the Fingerprint.
 func (j *Journal) Same(ctx context.Context, tenant, action, fingerprint string) (*Record, bool, error) {
 	return j.find(ctx, selectSame, tenant, action, fingerprint)
+}
+
+// MadeOf is Find by the Origin.
+func (j *Journal) MadeOf(ctx context.Context, tenant, action, origin string) (*Record, bool, error) {
+	return j.find(ctx, selectMadeOf, tenant, action, origin)
+}
+
+// Attach says that a record, which came from nowhere known, answers an intent of this origin too: from now on it stands
+// for all of the origin. It is not ok where there is a reason against that: the record has an origin, or was refused, or the
+// origin has another record that is not settled or is done within the window.
+func (j *Journal) Attach(ctx context.Context, id, origin string) (ok bool, err error) {
+	if err := checkText(origin); err != nil || origin == "" {
+		return false, err
+	}
+	s, err := j.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.write(ctx, durable, updateOrigin, id, origin, s.stamp(j.now().Add(-j.options.Window)))
+	if errors.Is(err, ErrTaken) { // another got the place in this moment
+		return false, nil
+	}
+	return n == 1, err
 }
 
 // Get gives one record, or ErrNotFound.

@@ -29,7 +29,8 @@ type Record struct {
 	Fingerprint string          `json:"fingerprint"`
 	Args        string          `json:"args,omitzero"`
 	Match       string          `json:"match,omitzero"`
-	Seq         int64           `json:"seq"` // 1, 2, ... among equal intents
+	Origin      string          `json:"origin,omitzero"` // of the first intent with one that it has answered
+	Seq         int64           `json:"seq"`             // 1, 2, ... among equal intents
 	State       State           `json:"state"`
 	About       json.RawMessage `json:"about,omitzero"`
 	Outcome     []byte          `json:"outcome,omitempty"` // what Done or Refused was given; nil when empty
@@ -60,11 +61,12 @@ func (r *Record) Held(t time.Time) bool { return r.LeaseUntil.After(t) }
 // row is a Record as it is in the database.
 type row struct {
 	Record
-	version int64
+	originSeq int64 // 1, 2, ... among those of one Origin; 0: of none
+	version   int64
 }
 
 // columns is what scan reads.
-const columns = `id, tenant, action, fingerprint, args, matches, seq, state, about, outcome, ref, how,
+const columns = `id, tenant, action, fingerprint, args, matches, origin, origin_seq, seq, state, about, outcome, ref, how,
 	created, sent, gave_up, settled, lease_until, attempts, ending, delivered, version`
 
 func (s *store) scan(scan func(...any) error) (row, error) {
@@ -72,7 +74,7 @@ func (s *store) scan(scan func(...any) error) (row, error) {
 	var about string
 	var ref sql.NullString
 	var created, sent, gaveUp, settled, lease int64
-	err := scan(&r.ID, &r.Tenant, &r.Action, &r.Fingerprint, &r.Args, &r.Match, &r.Seq, &r.State, &about, &r.Outcome, &ref, &r.How,
+	err := scan(&r.ID, &r.Tenant, &r.Action, &r.Fingerprint, &r.Args, &r.Match, &r.Origin, &r.originSeq, &r.Seq, &r.State, &about, &r.Outcome, &ref, &r.How,
 		&created, &sent, &gaveUp, &settled, &lease, &r.Attempts, &r.Ending, &r.Delivered, &r.version)
 	if err != nil {
 		return row{}, err

@@ -186,6 +186,15 @@ func (s *store) one(ctx context.Context, text string, args ...any) (*row, error)
 	return &rows[0], nil
 }
 
+// newest is one, or nil where there is none.
+func (s *store) newest(ctx context.Context, text string, args ...any) (*row, error) {
+	r, err := s.one(ctx, text, args...)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return r, err
+}
+
 func (s *store) many(ctx context.Context, text string, args ...any) ([]Record, error) {
 	return query(ctx, s, text, args, func(scan func(...any) error) (Record, error) {
 		r, err := s.scan(scan)
@@ -194,9 +203,10 @@ func (s *store) many(ctx context.Context, text string, args ...any) ([]Record, e
 }
 
 // insert adds an open record, durably, unless someone was faster; it says whether it did.
-func (s *store) insert(ctx context.Context, r Record, version int64) (bool, error) {
+func (s *store) insert(ctx context.Context, r row) (bool, error) {
 	n, err := s.write(ctx, durable, insertRecord, r.ID, r.Tenant, r.Action, r.Fingerprint, r.Args, r.Match, r.Seq, string(r.State), string(r.About),
-		s.stamp(r.Created), s.stamp(r.SentAt), s.stamp(r.Settled), s.stamp(r.LeaseUntil), r.Attempts, version)
+		s.stamp(r.Created), s.stamp(r.SentAt), s.stamp(r.Settled), s.stamp(r.LeaseUntil), r.Attempts, r.version,
+		r.Origin, r.originSeq)
 	return n == 1, err
 }
 
