@@ -21,11 +21,12 @@ var createDeal = tool[DealArgs, DealResult]{
 	Title: "Create a deal",
 	About: "Open one deal in Heffl. Give only what the user said, in the user's own words: names, e-mails and labels become IDs, " +
 		"and nothing is guessed. Custom fields are further properties, by key (cf_*) or label. Safe to repeat: the same call never makes two.",
-	Effect:   Adds,
-	Entity:   "deals",
-	Knows:    true,
-	Complete: fillLineItems,
-	Run:      runCreateDeal,
+	Effect:     Adds,
+	Entity:     "deals",
+	Knows:      true,
+	Complete:   fillLineItems,
+	PerMessage: true,
+	Run:        runCreateDeal,
 }
 
 // DealArgs is what the model sends: the body of POST /deals under Heffl's own names, with words

@@ -67,7 +67,11 @@ func (t thing) answer(sent object, made *found, how string) *answer {
 	a := &answer{id: made.id, structured: made.object, outcome: how, meta: map[string]any{}}
 	switch words := t.inWords(row, made.id); how {
 	case replayed:
-		a.text = fmt.Sprintf("This %s was created by an earlier call with the same arguments; nothing was sent now: %s.", t.name, words)
+		by := "with the same arguments"
+		if made.forMessage {
+			by = "for the same message"
+		}
+		a.text = fmt.Sprintf("This %s was created by an earlier call %s; nothing was sent now: %s.", t.name, by, words)
 		a.meta[replayed] = true
 	case recovered:
 		a.text = fmt.Sprintf("This %s was created by an earlier request that got no answer, and has now been found; no second one was made: %s.", t.name, words)
@@ -75,8 +79,18 @@ func (t thing) answer(sent object, made *found, how string) *answer {
 	default:
 		a.text = fmt.Sprintf("Created the %s %s.", t.name, words)
 	}
+	if len(made.differences) > 0 {
+		a.text += "\n" + madeOtherwise(made.differences)
+		a.meta["differences"] = made.differences
+	}
 	a.confirm(compareEcho(sent, row))
 	return a
+}
+
+// madeOtherwise says that what is there for a message is not what a call asked for.
+func madeOtherwise(differences []string) string {
+	return "It was made for this message from other arguments, and those of now changed nothing: " + strings.Join(differences, "; ") +
+		". Tell the user so. The deal can be changed; only if the user wants two of one message, call again with allowDuplicate: true."
 }
 
 // alike stops a first send where something is there that looks like what is to be made; how says in

@@ -36,11 +36,12 @@ type write struct {
 
 // about is what the journal's listing shows of an intent.
 type about struct {
-	What       string `json:"what"` // "deal", "contact", "company" or "task"
-	Title      string `json:"title"`
-	ClientID   string `json:"clientId,omitempty"`
-	PipelineID string `json:"pipelineId,omitempty"`
-	Another    bool   `json:"another,omitempty"` // the user wanted one more from the beginning
+	What       string  `json:"what"` // "deal", "contact", "company" or "task"
+	Title      string  `json:"title"`
+	ClientID   string  `json:"clientId,omitempty"`
+	PipelineID string  `json:"pipelineId,omitempty"`
+	Source     *source `json:"source,omitempty"`  // the message that it is for
+	Another    bool    `json:"another,omitempty"` // the user wanted one more from the beginning
 
 	Sent json.RawMessage `json:"sent"` // what the words meant: the body
 }
@@ -50,6 +51,9 @@ type found struct {
 	id     string
 	object json.RawMessage
 	doubts []string // why it may not be what was made, though it is like it; none: it is
+
+	forMessage  bool     // it was made for the same message, by another intent than this
+	differences []string // and how the arguments of that differ from those of now
 }
 
 // How an outcome came about: the journal keeps it, and _meta says it.
@@ -66,8 +70,8 @@ func (c *call) add(ctx context.Context, w write) (*answer, error) {
 		return nil, err
 	}
 	sent := w.body
-	if c.prior != nil {
-		sent = nil // words, which no answer repeats
+	if c.prior != nil || made.forMessage {
+		sent = nil // words, which no answer repeats; or not sent at all
 	}
 	return w.answer(sent, made, how), nil
 }
@@ -95,6 +99,16 @@ func (c *call) once(ctx context.Context, w write) (*found, string, error) {
 			return nil, "", err
 		}
 		m := &making{call: c, write: w, claim: claim}
+		if rec := &claim.Record; rec.Fingerprint != in.Fingerprint { // it is what another call makes of our message
+			made, how, err := m.settleOther(ctx)
+			if made != nil {
+				made = c.ofMessage(made, rec, w.body)
+			}
+			if made != nil || err != nil {
+				return made, how, err
+			}
+			continue
+		}
 		switch claim.Verdict {
 		case journal.Done:
 			m.note(ctx, claim.MarkDelivered(ctx))
@@ -140,11 +154,7 @@ func (c *call) settleStrays(ctx context.Context, w write, in journal.Intent) (*f
 }
 
 func (c *call) settleStray(ctx context.Context, w write, stray *journal.Record) (*found, string, error) {
-	var was about
-	if err := json.Unmarshal(stray.About, &was); err != nil {
-		return nil, "", noRecord(fmt.Errorf("%s cannot be read: %w", stray.ID, err))
-	}
-	w.lookout = w.lookoutOf(parse(was.Sent))
+	c.attach(ctx, stray) // where it cannot be, another call for the message is at it, or has been
 	in := journal.Intent{
 		Tenant: stray.Tenant, Action: stray.Action, About: stray.About, Lease: c.lease(),
 		Fingerprint: stray.Fingerprint, Args: stray.Args, Match: stray.Match,
@@ -155,32 +165,54 @@ func (c *call) settleStray(ctx context.Context, w write, stray *journal.Record) 
 			return nil, "", err
 		}
 		m := &making{call: c, write: w, claim: claim}
-		switch claim.Verdict {
-		case journal.Done:
-			m.note(ctx, claim.MarkDelivered(ctx))
-			return outcomeOf(&claim.Record)
-		case journal.Busy:
-			if made, err := m.stand(ctx); made != nil || err != nil {
-				return made, recovered, err
-			}
-			continue // it is free, or settled
-		case journal.Unclear:
-			made, err := m.settle(ctx)
-			if errors.Is(err, journal.ErrLost) {
-				continue
-			}
-			if made != nil || err != nil {
-				return made, recovered, err
-			}
+		if claim.Verdict == journal.Fresh { // it has been settled since: nothing was made
+			m.close(ctx, m.claim.Refused, []byte("its words mean something else now"))
+			return nil, "", nil
 		}
-		m.close(ctx, m.claim.Refused, []byte("it was not made, and its words mean something else now"))
-		return nil, "", nil
+		made, how, err := m.settleOther(ctx)
+		if made != nil || err != nil || claim.Verdict == journal.Unclear && m.claim.Record.State == journal.StateRefused {
+			return made, how, err
+		}
 	}
+}
+
+// settleOther brings an intent to its end that is not the call's own, but whose outcome answers it. It looks for
+// what that intent has sent. Where nothing was made for certain, it is closed; it returns neither an outcome nor an
+// error then, nor where somebody else has gone on with it.
+func (m *making) settleOther(ctx context.Context) (*found, string, error) {
+	rec := &m.claim.Record
+	var was about
+	if err := json.Unmarshal(rec.About, &was); err != nil {
+		return nil, "", noRecord(fmt.Errorf("%s cannot be read: %w", rec.ID, err))
+	}
+	m.write.lookout = m.lookoutOf(parse(was.Sent))
+	switch m.claim.Verdict {
+	case journal.Done:
+		m.note(ctx, m.claim.MarkDelivered(ctx))
+		return outcomeOf(rec)
+	case journal.Busy:
+		made, err := m.stand(ctx)
+		return made, recovered, err
+	}
+	made, err := m.settle(ctx)
+	switch {
+	case errors.Is(err, journal.ErrLost):
+		return nil, "", nil
+	case made == nil && err == nil:
+		m.close(ctx, m.claim.Refused, []byte("it was not made, and something else is meant now"))
+	}
+	return made, recovered, err
 }
 
 // seen is what was made of arguments that were seen before letter for letter: they are answered
 // without a look-up or a write.
-func (c *call) seen(ctx context.Context) *journal.Record { return c.madeBefore(ctx, c.tool) }
+func (c *call) seen(ctx context.Context) *journal.Record {
+	rec := c.madeBefore(ctx, c.tool)
+	if rec == nil || !c.attach(ctx, rec) {
+		return nil
+	}
+	return rec
+}
 
 // madeBefore is what a tool has made of these arguments, letter for letter; nil: nothing, or a second
 // one is wanted. What is wrong with the journal, Claim says.
@@ -192,13 +224,13 @@ func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 	if err != nil || !ok {
 		return nil
 	}
-	return rec
+	return c.attachable(ctx, rec, tool)
 }
 
 func (c *call) intent(w write) journal.Intent {
-	w.about.What, w.about.Another, w.about.Sent = w.name, c.another, w.body.JSON()
+	w.about.What, w.about.Another, w.about.Sent, w.about.Source = w.name, c.another, w.body.JSON(), c.source
 	about, _ := json.Marshal(w.about) // strings marshal
-	in := journal.Intent{Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease()}
+	in := journal.Intent{Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(), Origin: c.origin}
 	if c.Journal == nil {
 		return in // nobody looks for it
 	}
@@ -217,7 +249,7 @@ func (c *call) lease() time.Duration { return c.Timeout + time.Second }
 func (c *call) claim(ctx context.Context, in journal.Intent) (*journal.Claim, error) {
 	if c.Journal == nil {
 		now := time.Now()
-		return &journal.Claim{Verdict: journal.Fresh, Record: journal.Record{Created: now, SentAt: now, About: in.About}}, nil
+		return &journal.Claim{Verdict: journal.Fresh, Record: journal.Record{Fingerprint: in.Fingerprint, Created: now, SentAt: now, About: in.About}}, nil
 	}
 	claim, err := c.Journal.Claim(ctx, in)
 	if err != nil {

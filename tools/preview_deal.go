@@ -9,14 +9,15 @@ import (
 )
 
 var previewDeal = tool[DealArgs, PreviewResult]{
-	Name:     "preview_deal",
-	Title:    "Preview a deal",
-	About:    "What create_deal would send for the same arguments, how each name was understood, and a deal that looks the same. Sends nothing.",
-	Effect:   ReadOnly,
-	Entity:   createDeal.Entity,
-	Bare:     true,
-	Complete: createDeal.Complete,
-	Run:      runPreviewDeal,
+	Name:       "preview_deal",
+	Title:      "Preview a deal",
+	About:      "What create_deal would send for the same arguments, how each name was understood, and a deal that looks the same. Sends nothing.",
+	Effect:     ReadOnly,
+	Entity:     createDeal.Entity,
+	Bare:       true,
+	Complete:   createDeal.Complete,
+	PerMessage: true,
+	Run:        runPreviewDeal,
 }
 
 // PreviewResult is what create_deal would do.
@@ -38,6 +39,9 @@ func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error
 	if made := c.made(ctx, createDeal.Name, body); made != nil {
 		result = append(result, member{"made", quoted(made.Ref)})
 		a.text = fmt.Sprintf(would+"nothing either: an earlier call has made %s, which it would answer with.", made.Ref)
+		if differences := otherwise(parse(sentOf(made)), body); made.Origin == c.origin && len(differences) > 0 {
+			a.text += " " + madeOtherwise(differences)
+		}
 		a.structured = result.JSON()
 		return a, nil
 	}
@@ -57,11 +61,16 @@ func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error
 	return a, nil
 }
 
-// made is what a tool has made of these arguments, letter for letter or as they are meant; nil:
-// nothing, or a second one is wanted.
+// made is what a tool has made of these arguments, letter for letter or as they are meant, or for the
+// same message; nil: nothing, or a second one is wanted.
 func (c *call) made(ctx context.Context, tool string, body object) *journal.Record {
 	if rec := c.madeBefore(ctx, tool); rec != nil || c.Journal == nil || c.another {
 		return rec
+	}
+	if c.origin != "" {
+		if rec, ok, err := c.Journal.MadeOf(ctx, c.Tenant, tool, c.origin); err != nil || ok {
+			return rec
+		}
 	}
 	rec, ok, err := c.Journal.Same(ctx, c.Tenant, tool, fingerprint(body.JSON()))
 	if err != nil || !ok {

@@ -215,8 +215,10 @@ type tool[A, R any] struct {
 	Entity string // whose custom fields the arguments may hold: "deals", "contacts" ...; empty: none
 	// EntityOf, if any, is Entity where it depends on the arguments.
 	EntityOf func(args object) string
-	Knows    bool // its advertisement names what the workspace has
-	Bare     bool // its arguments are described elsewhere, which its About says
+	// PerMessage: of one message it makes one, whatever the arguments; see MetaSource.
+	PerMessage bool
+	Knows      bool // its advertisement names what the workspace has
+	Bare       bool // its arguments are described elsewhere, which its About says
 	// Complete, if any, adds to arguments whose words are understood what follows from them, or
 	// finds what else is wrong with them.
 	Complete func(context.Context, *reading) error
@@ -249,6 +251,8 @@ type call struct {
 	raw      json.RawMessage          // the arguments, valid and with IDs for words
 	given    object                   // as they came or were repaired, less what is for this server alone
 	another  bool                     // the user wants a second one of the same
+	source   *source                  // the message that it is for; nil: not said
+	origin   string                   // and as the journal has it, where at most one is made of a message; else empty
 	prior    *journal.Record          // what an earlier call with these arguments has made, letter for letter
 	repairs  []schema.Repair          // what given has been put right by
 	resolved []understood             // how its words were understood
@@ -311,7 +315,9 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 		}()
 		ctx, cancel := context.WithTimeout(ctx, d.Deadline)
 		defer cancel()
-		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in, names)
+		var misstated []string
+		c.source, misstated = sourceOf(req)
+		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in, names, misstated)
 		if err != nil {
 			f := explain(err)
 			f.text = c.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
@@ -357,29 +363,33 @@ func schemaOf[T any](name string, use schema.Use) (*schema.Schema, error) {
 	return schema.For[T](use)
 }
 
-// run is the way of one call: bytes in, words understood, every fault named or the tool's work done.
-func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names []naming) (*answer, error) {
+// run is the way of one call: bytes in, words understood, every fault named or the tool's work done. Misstated
+// is what is wrong beside the arguments.
+func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names []naming, misstated []string) (*answer, error) {
 	_, faults := in.Check(c.raw)
 	if len(faults) > 0 {
 		c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone)
 		_, faults = in.Check(c.raw)
 	}
 	if slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.Keyword == "json" || f.Path == "" }) {
-		return nil, refusal(faults, nil, c.repairs) // there is no whole document
+		return nil, refusal(faults, misstated, c.repairs) // there is no whole document
 	}
 	if len(faults) > tooMany {
-		return nil, refusal(faults, nil, c.repairs)
+		return nil, refusal(faults, misstated, c.repairs)
 	}
 	doc := parse(c.raw)
 	c.given = doc.without("allowDuplicate")
 	force, _ := doc.get("allowDuplicate")
 	c.another = string(force) == "true"
-	if len(faults) == 0 && t.Effect == Adds {
+	if t.PerMessage {
+		c.origin = c.source.origin()
+	}
+	if len(faults)+len(misstated) == 0 && t.Effect == Adds {
 		c.prior = c.seen(ctx)
 	}
 	if c.prior == nil {
 		r := reading{
-			call: c, properties: in.Properties(), names: names, entity: t.entity(doc), faults: faults,
+			call: c, properties: in.Properties(), names: names, entity: t.entity(doc), faults: faults, problems: misstated,
 			fenced: t.Effect != ReadOnly || t.Name == previewDeal.Name, // a preview shows what would be sent
 		}
 		if err := r.understand(ctx, in, t.Complete); err != nil {
