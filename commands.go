@@ -322,7 +322,7 @@ func (c journalCommand) Run(ctx context.Context, s *settings, streams streams) e
 	for _, r := range records {
 		var about struct{ What, Title string }
 		_ = json.Unmarshal(r.About, &about) // whatever wrote it, the rest of the row stands
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Created.Local().Format(time.DateTime), outcome(r), oneLine(about.What), oneLine(r.Ref), oneLine(about.Title))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Created.Local().Format(time.DateTime), tools.OutcomeOf(r, time.Now()), oneLine(about.What), oneLine(r.Ref), oneLine(about.Title))
 	}
 	return w.Flush()
 }
@@ -371,19 +371,6 @@ func visible(line []byte) []byte {
 		}
 	}
 	return b
-}
-
-// outcome is a record's state in the words of a call's result.
-func outcome(r journal.Record) string {
-	switch {
-	case r.State == journal.StateDone:
-		return r.How
-	case r.State == journal.StateOpen && r.Held(time.Now()):
-		return "under way"
-	case r.State == journal.StateOpen:
-		return string(journal.StateUnclear)
-	}
-	return string(r.State)
 }
 
 // oneLine keeps what others have written from breaking the table, or the terminal.

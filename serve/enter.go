@@ -133,12 +133,37 @@ func (s *site) bearer(r *http.Request) (Principal, *denial) {
 }
 
 // permit says whether a principal's scopes are enough for a message, and answers if not. Tools that say that they
-// only read need ScopeRead, and all others ScopeWrite. With the scope in the answer a client can ask its user for more.
+// only read need ScopeRead, and all others ScopeWrite. Resources, prompts and completions show what the workspace has:
+// ScopeRead. With the scope in the answer a client can ask its user for more.
 // https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization
 func (s *site) permit(w http.ResponseWriter, r *http.Request, env envelope, body []byte) bool {
 	who, ok := PrincipalOf(r.Context())
-	if !ok || who.Scopes == nil || env.Method != methodCall {
+	if !ok || who.Scopes == nil {
 		return true
+	}
+	what, needed := s.needs(env, body)
+	if needed == "" || who.May(needed) {
+		return true
+	}
+	kind := "method"
+	if env.Method == methodCall {
+		kind = "tool"
+	}
+	s.log.Info("a call may not be made", kind, what, "caller", who.Name, "scope", needed)
+	message := fmt.Sprintf("%s needs the scope %s, which the access token does not have", what, needed)
+	w.Header().Set("WWW-Authenticate", s.challenge(r, needed, "insufficient_scope", message))
+	refuse(w, http.StatusForbidden, fault{env.ID, mcp.INVALID_REQUEST, message})
+	return false
+}
+
+// needs is the scope that a message needs, and for what; empty: none, or mcp-go refuses it.
+func (s *site) needs(env envelope, body []byte) (what, scope string) {
+	switch env.Method {
+	case methodRead, methodPrompt, methodComplete:
+		return env.Method, ScopeRead
+	case methodCall:
+	default:
+		return "", ""
 	}
 	var call struct {
 		Params struct {
@@ -146,24 +171,16 @@ func (s *site) permit(w http.ResponseWriter, r *http.Request, env envelope, body
 		} `json:"params"`
 	}
 	if json.Unmarshal(body, &call) != nil {
-		return true // mcp-go refuses it
+		return "", ""
 	}
 	tool := s.mcp.GetTool(call.Params.Name)
 	if tool == nil {
-		return true // so it does
+		return "", ""
 	}
-	needed := ScopeWrite
 	if reads := tool.Tool.Annotations.ReadOnlyHint; reads != nil && *reads {
-		needed = ScopeRead
+		return tool.Tool.Name, ScopeRead
 	}
-	if who.May(needed) {
-		return true
-	}
-	message := fmt.Sprintf("%s needs the scope %s, which the access token does not have", tool.Tool.Name, needed)
-	s.log.Info("a call may not be made", "tool", tool.Tool.Name, "caller", who.Name, "scope", needed)
-	w.Header().Set("WWW-Authenticate", s.challenge(r, needed, "insufficient_scope", message))
-	refuse(w, http.StatusForbidden, fault{env.ID, mcp.INVALID_REQUEST, message})
-	return false
+	return tool.Tool.Name, ScopeWrite
 }
 
 // maxKey bounds a Heffl API key, in bytes.

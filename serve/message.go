@@ -19,6 +19,9 @@ import (
 const (
 	methodInitialize = string(mcp.MethodInitialize)
 	methodCall       = string(mcp.MethodToolsCall)
+	methodRead       = string(mcp.MethodResourcesRead)
+	methodPrompt     = string(mcp.MethodPromptsGet)
+	methodComplete   = string(mcp.MethodCompletionComplete)
 	methodListen     = string(mcp.MethodSubscriptionsListen)
 	methodCancelled  = string(mcp.MethodNotificationCancelled)
 )

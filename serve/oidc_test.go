@@ -317,6 +317,7 @@ func TestScopes(t *testing.T) {
 	var log logBuffer
 	web := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer, Log: log.logger(), OIDC: newOIDC(t, i, nil), Tokens: adaAndBob(t)})
 	const listTools = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	asks := func(method string) string { return `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{}}` }
 	for _, test := range []struct {
 		token, body string
 		lacks       string
@@ -328,6 +329,11 @@ func TestScopes(t *testing.T) {
 		{i.token(claims{"scope": "deals:write"}), add(`1`, 1, 2), ""},
 		{i.token(claims{"scope": "deals:write"}), listTools, ""},
 		{i.token(claims{"scope": "deals:write"}), who, "1: error -32600 who needs the scope deals:read, which the access token does not have"},
+		{i.token(claims{"scope": "deals:read"}), asks("resources/read"), ""},
+		{i.token(claims{"scope": "deals:write"}), asks("resources/read"), "1: error -32600 resources/read needs the scope deals:read, which the access token does not have"},
+		{i.token(claims{"scope": "deals:write"}), asks("prompts/get"), "1: error -32600 prompts/get needs the scope deals:read, which the access token does not have"},
+		{i.token(claims{"scope": "deals:write"}), asks("completion/complete"), "1: error -32600 completion/complete needs the scope deals:read, which the access token does not have"},
+		{i.token(claims{"scope": "deals:write"}), asks("prompts/list"), ""},
 		{i.token(nil), who, ""},
 		{i.token(nil), add(`1`, 1, 2), ""},
 		{ada, who, ""},

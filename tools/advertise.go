@@ -25,6 +25,7 @@ const maxToolBytes = 4800
 // is known: it never waits for the network to answer a client.
 type Server struct {
 	*server.MCPServer
+	deps      *Deps
 	workspace *workspace.Workspace
 
 	mu    sync.Mutex

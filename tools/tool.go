@@ -118,11 +118,21 @@ func NewServer(d Deps) (*Server, error) {
 	for _, t := range chosen {
 		d.served[t.name()] = true
 	}
-	s := &Server{workspace: d.Workspace, MCPServer: server.NewMCPServer("heffl-mcp", d.Version,
+	instructions, err := d.instructions()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{deps: &d, workspace: d.Workspace}
+	s.MCPServer = server.NewMCPServer("heffl-mcp", d.Version,
 		server.WithTitle("Heffl CRM"),
+		server.WithInstructions(instructions),
 		server.WithToolCapabilities(true),
 		server.WithToolFilter(d.permitted),
-	)}
+		server.WithResourceCapabilities(false, false),
+		server.WithCompletions(),
+		server.WithResourceCompletionProvider(s),
+	)
+	s.addResources(&d)
 	var built []server.ServerTool
 	for _, t := range chosen {
 		tool, as, err := t.build(&d, s.refresh)
