@@ -28,7 +28,8 @@ var house = map[string]struct {
 	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
 	"install":                   {"knows the files of clients, and not what is installed", nil, []string{"net", "github.com/mark3labs", "heffl-mcp/"}},
 	"keys":                      {"keeps secrets, and knows not what they open", nil, []string{"net/http", "github.com/mark3labs", "heffl-mcp/"}},
-	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve", "install", "keys"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe/go-internal/testscript", "net/http/httptest", "testing", "heffl-mcp/serve/internal", "github.com/rogpeppe/go-internal/testscript"}},
+	"prompts":                   {"knows what a user can start from, and is told who asks and which tools there are", []string{"workspace"}, []string{"heffl-mcp/tools", "heffl-mcp/journal", "modernc.org"}},
+	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve", "install", "keys", "prompts"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe/go-internal/testscript", "net/http/httptest", "testing"}},
 }
 
 const module = "heffl-mcp"

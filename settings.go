@@ -21,6 +21,7 @@ import (
 	"heffl-mcp/heffl/sandbox"
 	"heffl-mcp/journal"
 	"heffl-mcp/keys"
+	"heffl-mcp/prompts"
 	"heffl-mcp/tools"
 )
 
@@ -114,7 +115,7 @@ func (s *settings) mcp(ctx context.Context, log *slog.Logger) (*tools.Server, fu
 	return m, end, err
 }
 
-// newServer makes the server of tools that work with d. Where that fails, d is ended.
+// newServer makes the server of tools that work with d, and of the prompts for them. Where that fails, d is ended.
 func newServer(d tools.Deps, traces *tracing, end func() error) (*tools.Server, error) {
 	m, err := tools.NewServer(d)
 	if err != nil {
@@ -123,6 +124,13 @@ func newServer(d tools.Deps, traces *tracing, end func() error) (*tools.Server, 
 	if traces != nil {
 		m.Use(traces.calling)
 	}
+	prompts.Add(m.MCPServer, m.Serves, prompts.Deps{
+		Caller: func(ctx context.Context) prompts.Caller {
+			desk := m.DeskOf(ctx)
+			return prompts.Caller{Workspace: desk.Workspace, Serves: desk.May, Allowed: desk.Allowed}
+		},
+		Suggest: m.Suggest, Log: d.Log, Deadline: d.Deadline, Zone: d.Zone,
+	})
 	return m, nil
 }
 

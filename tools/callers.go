@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"slices"
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/workspace"
@@ -59,6 +60,27 @@ func (d *Deps) caller(ctx context.Context) Caller {
 	}
 	return d.Caller(ctx)
 }
+
+// A Desk is what there is for who a request is from.
+type Desk struct {
+	Workspace *workspace.Workspace                                    // what their key can see
+	May       func(tool string) bool                                  // whether a tool is there for them
+	Allowed   func(context.Context, workspace.Kind) ([]string, error) // IDs of the pipelines, or users, that tools may work with when they write; nil means all
+}
+
+// DeskOf is what there is for who a request is from, for what is served beside the tools.
+func (s *Server) DeskOf(ctx context.Context) Desk {
+	who := s.deps.caller(ctx)
+	d := s.deps.callers.of(who.Key)
+	may := func(name string) bool {
+		i := slices.IndexFunc(all, func(t declaration) bool { return t.name() == name })
+		return i >= 0 && d.serves(name) && (!who.ReadOnly || all[i].effect() == ReadOnly)
+	}
+	return Desk{Workspace: d.Workspace, May: may, Allowed: d.allowedOf}
+}
+
+// Serves says whether a tool is served, if not to everybody.
+func (s *Server) Serves(tool string) bool { return s.deps.serves(tool) }
 
 // permitted are the tools that a caller may see and call.
 func (d *Deps) permitted(ctx context.Context, tools []mcp.Tool) []mcp.Tool {

@@ -50,10 +50,21 @@ func (r *reading) hold(ctx context.Context) error {
 	return nil
 }
 
+// allowedOf are the IDs of what the floor of a kind allows; nil: there is none.
+func (d *Deps) allowedOf(ctx context.Context, kind workspace.Kind) ([]string, error) {
+	for _, f := range d.floors() {
+		if f.kind == kind && len(f.allowed) > 0 {
+			ids, _, err := d.allowed(ctx, f)
+			return ids, err
+		}
+	}
+	return nil, nil
+}
+
 // allowed are the IDs and names of what a floor allows.
-func (r *reading) allowed(ctx context.Context, f floor) (ids, names []string, err error) {
+func (d *Deps) allowed(ctx context.Context, f floor) (ids, names []string, err error) {
 	for _, words := range f.allowed {
-		m, err := r.Workspace.Resolve(ctx, f.kind, words, workspace.Scope{})
+		m, err := d.Workspace.Resolve(ctx, f.kind, words, workspace.Scope{})
 		if err != nil {
 			g := *explain(err)
 			g.text = fmt.Sprintf("nothing was sent, because %s names %s, which could not be told to be one %s (%s). Ask who runs this server.", f.setting, brief(quoted(words)), f.kind, reason(err))
