@@ -426,6 +426,61 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
+// TestOneMessageAtOnce has several programs with one journal make calls at once that differ, but are for one e-mail: one
+// sends, and all are told of its deal, those that worded it otherwise that they did.
+func TestOneMessageAtOnce(t *testing.T) {
+	t.Parallel()
+	for engine, state := range journals {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			sb := newSandbox(t, sandbox.Options{Fault: func(r *http.Request) sandbox.Fault {
+				if r.Method == http.MethodPost {
+					return sandbox.Fault{Kind: sandbox.Slow, When: sandbox.After, Wait: 200 * time.Millisecond} // so that all meet
+				}
+				return sandbox.Fault{}
+			}})
+			const n = 4
+			before := len(sb.Deals())
+			c := newCrowd(t, n, append(upstream(t, sb), "HEFFL_MCP_STATE="+state(t)))
+			answers := make([]reply, n)
+			var calls sync.WaitGroup
+			for i := range c {
+				calls.Go(func() {
+					raw, err := c[i].request(bounded(t), "tools/call", map[string]any{
+						"name": "create_deal", "arguments": deal(t, fmt.Sprintf("Northwind rollout, as agent %d words it", i)),
+						"_meta": map[string]any{"heffl-mcp/source": map[string]string{"messageId": "<0417@northwind.example>"}},
+					})
+					answers[i] = reply{new(result), err}
+					if err == nil {
+						answers[i].error = json.Unmarshal(raw, answers[i].result)
+					}
+				})
+			}
+			calls.Wait()
+			if made := len(sb.Deals()) - before; made != 1 {
+				t.Fatalf("%d programs made %d deals of one e-mail, want 1", n, made)
+			}
+			created := 0
+			for i, a := range answers {
+				if a.error != nil || a.IsError {
+					t.Fatalf("program %d: create_deal() = %+v, %v; standard error:\n%s", i, a.result, a.error, c[i].err.String())
+				}
+				if diff := cmp.Diff(decode(t, answers[0].StructuredContent), decode(t, a.StructuredContent)); diff != "" {
+					t.Errorf("program %d is told of another deal than program 0 (-0 +%d):\n%s", i, i, diff)
+				}
+				if a.Meta["heffl-mcp/outcome"] == "created" {
+					created++
+				} else if !strings.Contains(a.text(), fmt.Sprintf("now \"Northwind rollout, as agent %d words it\"", i)) {
+					t.Errorf("program %d is not told that its arguments differ: %s", i, a.text())
+				}
+			}
+			if created != 1 {
+				t.Errorf("%d programs say that they created it, want 1", created)
+			}
+		})
+	}
+}
+
 // A crowd is programs that run, each with a client.
 type crowd []struct {
 	*program

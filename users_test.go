@@ -168,6 +168,23 @@ func useOffice(t *testing.T, s session, word string) {
 	if r := called(t, s, "describe_workspace", `{}`); r.IsError || !strings.Contains(r.text(), "Only "+word) {
 		t.Errorf("describe_workspace as %s = %s, want its own pipelines", word, r.text())
 	}
+	for _, asked := range []struct {
+		method string
+		params map[string]any
+		want   string
+	}{
+		{"resources/read", map[string]any{"uri": "heffl://workspace"}, "Only " + word},
+		{"resources/read", map[string]any{"uri": "heffl://pipelines/Sales"}, "dpl_" + word},
+		{"resources/read", map[string]any{"uri": "heffl://journal"}, "dl_" + word + "_1"},
+		{"prompts/get", map[string]any{"name": "deal_from_chat", "arguments": map[string]string{"chat": "five seats"}}, "Only " + word},
+		{"completion/complete", map[string]any{"ref": map[string]string{"type": "ref/prompt", "name": "deal_from_chat"}, "argument": map[string]string{"name": "pipeline", "value": "only"}}, "Only " + word},
+		{"completion/complete", map[string]any{"ref": map[string]string{"type": "ref/resource", "uri": "heffl://pipelines/{id}"}, "argument": map[string]string{"name": "id", "value": "only"}}, "Only " + word},
+	} {
+		got, err := s.(*plain).request(bounded(t), asked.method, asked.params)
+		if err != nil || !strings.Contains(string(got), asked.want) {
+			t.Errorf("%s %v as %s = %s, %v; want %q in it", asked.method, asked.params, word, got, err, asked.want)
+		}
+	}
 }
 
 // TestOwnKeyAlone holds that a server with a key of its own uses no other.
