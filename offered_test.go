@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,4 +202,88 @@ func TestOffered(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestREADMEOffers holds that the README's section on prompts and resources shows what the program answers with: each
+// line of an answer is there, after the one before; "..." stands for any lines.
+func TestREADMEOffers(t *testing.T) {
+	t.Parallel()
+	section := blocks(t, "README.md", "console")[0]
+	_, s := startStdio(t, []string{"HEFFL_SANDBOX=true"})
+	asked := regexp.MustCompile(`^((?:prompts|resources|completion)/[a-z/]+)(?: (\{.*\}))?$`)
+	var what string
+	var rest []string // of the answer
+	anywhere := false
+	answers := 0
+	for line := range strings.Lines(section) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := asked.FindStringSubmatch(line); m != nil {
+			if m[2] == "" {
+				m[2] = "{}"
+			}
+			raw, err := s.request(bounded(t), m[1], json.RawMessage(m[2]))
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			what, rest, anywhere, answers = line, strings.Split(shown(t, raw), "\n"), true, answers+1
+			continue
+		}
+		if strings.TrimSpace(line) == "..." {
+			anywhere = true
+			continue
+		}
+		i := slices.IndexFunc(rest, func(has string) bool { return strings.TrimSpace(has) == strings.TrimSpace(line) })
+		if i < 0 || i > 0 && !anywhere {
+			t.Errorf("%s: %q is not in the answer, or not there:\n%s", what, line, strings.Join(rest[:min(len(rest), 5)], "\n"))
+			continue
+		}
+		rest, anywhere = rest[i+1:], false
+	}
+	if answers < 9 {
+		t.Errorf("the section shows %d answers, want one of each kind", answers)
+	}
+	readme := string(read(t, "README.md"))
+	raw := map[string]json.RawMessage{}
+	for _, method := range []string{"prompts/list", "resources/list", "resources/templates/list"} {
+		var err error
+		if raw[method], err = s.request(bounded(t), method, struct{}{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := regexp.MustCompile(`"name":"([a-z]+_[a-z_]+)"|"uri(?:Template)?":"([^"]+)"`)
+	told := 0
+	for _, list := range raw {
+		for _, m := range rows.FindAllStringSubmatch(string(list), -1) {
+			told++
+			if row := "| `" + m[1] + m[2] + "` |"; !strings.Contains(readme, row) {
+				t.Errorf("the README has no row %s", row)
+			}
+		}
+	}
+	if told != 8 {
+		t.Errorf("%d prompts, resources and templates, want 8", told)
+	}
+}
+
+// shown is a result as a reader wants it: the text of a prompt, the JSON of a resource with a member a line.
+func shown(t *testing.T, raw json.RawMessage) string {
+	t.Helper()
+	var r struct {
+		Messages []struct{ Content struct{ Text string } }
+		Contents []struct{ Text string }
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case r.Messages != nil:
+		return r.Messages[0].Content.Text
+	case r.Contents != nil:
+		raw = json.RawMessage(r.Contents[0].Text)
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
