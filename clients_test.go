@@ -473,6 +473,7 @@ type plain struct {
 	last     atomic.Int64 // request id
 	exchange func(ctx context.Context, id int64, message []byte) ([]byte, error)
 	end      func() error
+	meta     map[string]any // of each tools/call; nil: none
 }
 
 func dialPlain(ctx context.Context, revision string, at place) (session, error) {
@@ -646,7 +647,11 @@ func (s *plain) tools(ctx context.Context) (json.RawMessage, error) {
 }
 
 func (s *plain) call(ctx context.Context, tool string, args json.RawMessage) (*result, error) {
-	raw, err := s.request(ctx, "tools/call", map[string]any{"name": tool, "arguments": args})
+	params := map[string]any{"name": tool, "arguments": args}
+	if s.meta != nil {
+		params["_meta"] = s.meta
+	}
+	raw, err := s.request(ctx, "tools/call", params)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -84,7 +85,8 @@ const (
 // A gate is a sandbox that holds one request at a point until its sender is dead.
 type gate struct {
 	*sandbox.Sandbox
-	ctx context.Context // bounds what is held
+	ctx  context.Context // bounds what is held
+	meta map[string]any  // of the calls of programs that are killed
 
 	mu     sync.Mutex
 	next   *hold         // of the next request that gets there; nil: none
@@ -197,6 +199,7 @@ func (g *gate) killAt(t *testing.T, at point, env []string, args json.RawMessage
 	h := g.arm(at)
 	defer close(h.dead)
 	p, s, _ := startPlain(t, "stdio", env)
+	s.meta = g.meta
 	made := make(chan *result, 1)
 	go func() { // until the program is killed
 		for {
@@ -330,6 +333,50 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// anEmail is the _meta of a call that is for one e-mail.
+var anEmail = map[string]any{"heffl-mcp/source": map[string]string{"messageId": "<0417@northwind.example>"}}
+
+// TestKilledForOneMessage kills the program of one agent at every point, and has another agent, which words the same e-mail
+// otherwise, call in a program of its own: there is one deal, the one that either is told of from then on.
+func TestKilledForOneMessage(t *testing.T) {
+	t.Parallel()
+	const first, second = "Northwind rollout", "Rollout at Northwind, in other words"
+	for at, outcomes := range map[point][]string{
+		looking: {"created"}, lost: {"created"}, committed: {"recovered"}, halfway: {"recovered"}, answered: {"recovered", "replayed"},
+	} {
+		for engine, state := range journals {
+			t.Run(fmt.Sprintf("%s/%s", engine, at), func(t *testing.T) {
+				t.Parallel()
+				g := newGate(t)
+				g.meta = anEmail
+				env := append(append(upstream(t, g), hasty...), "HEFFL_MCP_STATE="+state(t))
+				before := len(g.Deals())
+				g.killAt(t, at, env, deal(t, first))
+				p, s := startStdio(t, env)
+				s.meta = anEmail
+				r, err := insist(t, s, deal(t, second))
+				if err != nil {
+					t.Fatalf("create_deal() = %v; standard error:\n%s", err, p.err.String())
+				}
+				got := toldBy(t, r)
+				if !slices.Contains(outcomes, fmt.Sprint(got.Outcome)) {
+					t.Errorf("the second agent is told %v, want one of %q: %s", got.Outcome, outcomes, r.text())
+				}
+				if got.Outcome != "created" && !strings.Contains(r.text(), "title (made with \""+first+"\", now \""+second+"\")") {
+					t.Errorf("the second agent is not told that its arguments differ: %s", r.text())
+				}
+				again, err := insist(t, s, deal(t, first))
+				if err != nil || toldBy(t, again).ID != got.ID {
+					t.Errorf("the first agent again = %+v, %v; want the deal %v", again, err, got.ID)
+				}
+				if made := len(g.Deals()) - before; made != 1 {
+					t.Errorf("there are %d deals of one e-mail, want 1", made)
+				}
+			})
+		}
+	}
+}
+
 // holdsOne fails unless there is one deal of that title, which is the one that a call has told of, with
 // one of these outcomes, and that the journal has; and unless the same call again is told of it, too.
 func (g *gate) holdsOne(t *testing.T, env []string, title string, got told, outcomes []string) {
@@ -445,15 +492,10 @@ func TestOneMessageAtOnce(t *testing.T) {
 			answers := make([]reply, n)
 			var calls sync.WaitGroup
 			for i := range c {
+				c[i].meta = anEmail
 				calls.Go(func() {
-					raw, err := c[i].request(bounded(t), "tools/call", map[string]any{
-						"name": "create_deal", "arguments": deal(t, fmt.Sprintf("Northwind rollout, as agent %d words it", i)),
-						"_meta": map[string]any{"heffl-mcp/source": map[string]string{"messageId": "<0417@northwind.example>"}},
-					})
-					answers[i] = reply{new(result), err}
-					if err == nil {
-						answers[i].error = json.Unmarshal(raw, answers[i].result)
-					}
+					r, err := c[i].call(bounded(t), "create_deal", deal(t, fmt.Sprintf("Northwind rollout, as agent %d words it", i)))
+					answers[i] = reply{r, err}
 				})
 			}
 			calls.Wait()
