@@ -208,7 +208,8 @@ func TestOffered(t *testing.T) {
 // line of an answer is there, after the one before; "..." stands for any lines.
 func TestREADMEOffers(t *testing.T) {
 	t.Parallel()
-	section := blocks(t, "README.md", "console")[0]
+	all := blocks(t, "README.md", "console")
+	section := all[slices.IndexFunc(all, func(block string) bool { return strings.HasPrefix(block, "prompts/") })]
 	_, s := startStdio(t, []string{"HEFFL_SANDBOX=true"})
 	asked := regexp.MustCompile(`^((?:prompts|resources|completion)/[a-z/]+)(?: (\{.*\}))?$`)
 	var what string
