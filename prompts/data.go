@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,13 +30,18 @@ func fence(blocks ...*block) (code string) {
 	for _, b := range blocks {
 		all.Write(fmt.Appendf(nil, "%s %d\n%s", b.Label, len(b.text), b.text))
 	}
-	for again := true; again; {
-		code = hex.EncodeToString(all.Sum(nil)[:8])
-		again = false
-		for _, b := range blocks {
-			again = again || strings.Contains(strings.ToLower(b.text), code)
-		}
-		all.Write([]byte(code))
+	return seal(blocks, func() string {
+		code := hex.EncodeToString(all.Sum(nil)[:8])
+		all.Write([]byte(code)) // for the next one
+		return code
+	})
+}
+
+// seal gives blocks the next code that stands in none of them.
+func seal(blocks []*block, next func() string) (code string) {
+	code = next()
+	for slices.ContainsFunc(blocks, func(b *block) bool { return strings.Contains(strings.ToLower(b.text), code) }) {
+		code = next()
 	}
 	for _, b := range blocks {
 		b.code = code

@@ -131,15 +131,18 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
-// TestFenceAvoidsItsCode holds that a code that stands in the data is not taken.
+// TestFenceAvoidsItsCode holds that a code that stands in the data is not taken, and that the code comes from the data.
 func TestFenceAvoidsItsCode(t *testing.T) {
 	t.Parallel()
-	b := &block{Label: "TEXT", text: "x"}
-	first := fence(b)
-	// A text whose code stands in it cannot be made, so the data is made to hold it from another label on.
-	same := []*block{{Label: "TEXT", text: "x"}, {Label: "SIGNATURE", text: first}}
-	if code := fence(same...); strings.Contains(first, code) || same[0].code != code {
-		t.Errorf("the code %s stands in the data", code)
+	codes := []string{"aaaa", "bbbb", "cccc"}
+	blocks := []*block{{Label: "TEXT", text: "x AAAA"}, {Label: "SIGNATURE", text: "bbbb"}}
+	code := seal(blocks, func() string { next := codes[0]; codes = codes[1:]; return next })
+	if code != "cccc" || blocks[0].code != code || blocks[1].code != code {
+		t.Errorf("the code is %q of both blocks %+v %+v, want cccc", code, blocks[0], blocks[1])
+	}
+	one, same, other := fence(&block{Label: "TEXT", text: "x"}), fence(&block{Label: "TEXT", text: "x"}), fence(&block{Label: "TEXT", text: "y"})
+	if one != same || one == other {
+		t.Errorf("the codes are %s and %s of the same, %s of other data", one, same, other)
 	}
 }
 

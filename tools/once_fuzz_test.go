@@ -2,6 +2,7 @@ package tools
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -330,6 +331,8 @@ type caller struct {
 	name      string
 	impatient float64 // how likely it is to give up on a call
 	another   bool    // it says allowDuplicate: true
+	message   string  // that it reads, by its ID; empty: none
+	words     string  // the arguments that it makes of that, in place of the want's
 }
 
 func (c *caller) run() {
@@ -381,7 +384,7 @@ func (c *caller) call(rng *mathrand.Rand, id string) (bool, time.Duration) {
 		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.Int64N(int64(22*time.Second))))
 		defer stop()
 	}
-	args := c.args
+	args := cmp.Or(c.words, c.args)
 	if c.another {
 		args = strings.Replace(args, "{", `{"allowDuplicate":true,`, 1)
 		c.want.mu.Lock()
@@ -390,6 +393,9 @@ func (c *caller) call(rng *mathrand.Rand, id string) (bool, time.Duration) {
 	}
 	var req mcp.CallToolRequest
 	req.Params.Name, req.Params.Arguments = c.tool, json.RawMessage(args)
+	if c.message != "" {
+		req.Params.Meta = &mcp.Meta{AdditionalFields: map[string]any{MetaSource: source{MessageID: c.message}}}
+	}
 	began := time.Now()
 	r, err := p.client.CallTool(ctx, req)
 	if took := time.Since(began); took > 25*time.Second+journalSlack {
@@ -407,6 +413,10 @@ func (c *caller) call(rng *mathrand.Rand, id string) (bool, time.Duration) {
 	if ctx.Err() != nil {
 		c.unheard()
 		return false, 0
+	}
+	if notesOf(r)["heffl-mcp/outcome"] == lookAlike && c.message != "" {
+		c.tb.Errorf("%s: stopped at its own message's deal: %s", id, textOf(r))
+		return true, 0
 	}
 	if notesOf(r)["heffl-mcp/outcome"] == lookAlike && !c.another {
 		c.another = true // the user wants both
@@ -541,23 +551,78 @@ func (w *world) closeWith(rows []json.RawMessage) {
 	}
 }
 
+// anyWeather is how Heffl and the processes may fail in a history.
+func anyWeather(rng *mathrand.Rand) weather {
+	now := time.Now()
+	h := weather{
+		well: now.Add(time.Duration(20+rng.IntN(70)) * time.Second), faults: []float64{0.05, 0.2, 0.7}[rng.IntN(3)], writeFaults: []float64{0.5, 0.8, 0.95}[rng.IntN(3)], fault: anyFault,
+		kills: []float64{0, 0, 0.1, 0.3}[rng.IntN(4)], limit: -1, slow: 400 * time.Millisecond, processes: 1 + rng.IntN(3),
+	}
+	if rng.IntN(3) == 0 {
+		h.down[0] = now.Add(time.Duration(rng.IntN(20)) * time.Second)
+		h.down[1] = h.down[0].Add(time.Duration(rng.IntN(30)) * time.Second)
+		h.well = latest(h.well, h.down[1])
+	}
+	if rng.IntN(5) == 0 {
+		h.limit = 60
+	}
+	return h
+}
+
+// TestHistoriesOfMessages plays random histories in which several agents read one message and word it in their own
+// ways, on processes that die and a Heffl that fails: there is one deal for each message, and all are told of it.
+func TestHistoriesOfMessages(t *testing.T) {
+	t.Parallel()
+	n := 40
+	if testing.Short() {
+		n = 10
+	}
+	for seed := range uint64(n) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rng := mathrand.New(mathrand.NewPCG(seed, 2))
+				w := newWorld(t, seed, anyWeather(rng))
+				before := len(w.sb.Deals())
+				var callers sync.WaitGroup
+				for i := range 1 + rng.IntN(4) {
+					x := w.want(fmt.Sprintf("message %d", i), "")
+					for k := range 2 + rng.IntN(3) {
+						c := &caller{
+							world: w, want: x, name: fmt.Sprintf("%s by %d", x.name, k), impatient: []float64{0, 0.5}[rng.IntN(2)], message: fmt.Sprintf("message-%d@acme.example", i),
+							words: fmt.Sprintf(`{"title":"Message %d, as %d words it","clientId":"clt_northwind","pipelineId":"dpl_sales","price":%d}`, i, k%3, k),
+						}
+						pause := time.Duration(rng.IntN(2)) * time.Duration(rng.Int64N(int64(20*time.Second)))
+						callers.Go(func() {
+							time.Sleep(pause)
+							c.run()
+						})
+					}
+				}
+				callers.Wait()
+				w.followers.Wait()
+				made := map[string][]string{} // by the beginning of the title
+				for _, raw := range w.sb.Deals()[before:] {
+					title, _ := parse(raw).str("title")
+					id, _ := parse(raw).str("id")
+					of, _, _ := strings.Cut(title, ",")
+					made[strings.ToLower(of)] = append(made[strings.ToLower(of)], id)
+				}
+				for _, x := range w.wants {
+					if told := slices.Sorted(maps.Keys(x.told)); len(made[x.name]) != 1 || !slices.Equal(told, made[x.name]) {
+						t.Errorf("of %s there are %v, and agents were told of %v; want one deal", x.name, made[x.name], told)
+					}
+				}
+			})
+		})
+	}
+}
+
 // history plays one random history.
 func history(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		rng := mathrand.New(mathrand.NewPCG(seed, 1))
-		now := time.Now()
-		h := weather{
-			well: now.Add(time.Duration(20+rng.IntN(70)) * time.Second), faults: []float64{0.05, 0.2, 0.7}[rng.IntN(3)], writeFaults: []float64{0.5, 0.8, 0.95}[rng.IntN(3)], fault: anyFault,
-			kills: []float64{0, 0, 0.1, 0.3}[rng.IntN(4)], limit: -1, slow: 400 * time.Millisecond, processes: 1 + rng.IntN(3),
-		}
-		if rng.IntN(3) == 0 {
-			h.down[0] = now.Add(time.Duration(rng.IntN(20)) * time.Second)
-			h.down[1] = h.down[0].Add(time.Duration(rng.IntN(30)) * time.Second)
-			h.well = latest(h.well, h.down[1])
-		}
-		if rng.IntN(5) == 0 {
-			h.limit = 60
-		}
+		h := anyWeather(rng)
 		w := newWorld(t, seed, h)
 		before := len(w.sb.Deals())
 		var callers sync.WaitGroup
