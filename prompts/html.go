@@ -146,10 +146,10 @@ func (p *page) text(s string) {
 		}
 		if !p.begun {
 			if p.gap && p.b.Len() > 0 {
-				p.b.WriteString(strings.Repeat(">", p.quote) + "\n")
+				p.b.WriteString(p.marks() + "\n")
 			}
 			p.gap = false
-			p.b.WriteString(strings.Repeat(">", p.quote))
+			p.b.WriteString(p.marks())
 			if p.quote > 0 {
 				p.b.WriteByte(' ')
 			}
@@ -171,6 +171,11 @@ func (p *page) newline(broken bool) {
 	}
 	p.begun, p.space = false, false
 }
+
+// maxMarks bounds how many > begin a quoted line.
+const maxMarks = 10
+
+func (p *page) marks() string { return strings.Repeat(">", min(p.quote, maxMarks)) }
 
 // cell keeps the cells of a row apart.
 func (p *page) cell() {

@@ -303,12 +303,16 @@ func (l letter) blocks() (blocks []*block, dropped []string) {
 	dropped = l.dropped
 	unseen := 0
 	add := func(label, text string, limit int) {
+		long := len(text) > 8*limit // much more than is shown, whatever it consists of
+		if long {
+			text = strings.ToValidUTF8(text[:8*limit], "")
+		}
 		text, n := visible(tidy(text))
 		unseen += n
 		if text == "" {
 			return
 		}
-		if short := cut(text, limit); short != text {
+		if short := cut(text, limit); short != text || long {
 			dropped = append(dropped, fmt.Sprintf("the end of the part %s, after %d characters", label, limit))
 			text = short
 		}
