@@ -55,16 +55,18 @@ const maxRefusal = 4000
 // refusal words every fault of a call's arguments and every problem with their words, and what was
 // put right before.
 func refusal(faults []schema.Fault, problems []string, repairs []schema.Repair) *failure {
-	lines := make([]string, 0, len(faults)+len(problems))
-	for _, f := range faults {
-		lines = append(lines, f.Error())
-	}
-	lines = append(lines, problems...)
+	all := len(faults) + len(problems)
 	var b strings.Builder
-	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(len(lines), "fault"))
-	for i, line := range lines {
+	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(all, "fault"))
+	for i := range all { // most may not be told, so each is worded when it is its turn
+		var line string
+		if i < len(faults) {
+			line = faults[i].Error()
+		} else {
+			line = problems[i-len(faults)]
+		}
 		if b.Len()+len(line) > maxRefusal-80 {
-			fmt.Fprintf(&b, "\n- and %s more", count(len(lines)-i, "fault"))
+			fmt.Fprintf(&b, "\n- and %s more", count(all-i, "fault"))
 			break
 		}
 		b.WriteString("\n- " + line)

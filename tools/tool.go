@@ -378,8 +378,9 @@ func schemaOf[T any](name string, use schema.Use) (*schema.Schema, error) {
 func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names []naming, misstated []string) (*answer, error) {
 	_, faults := in.Check(c.raw)
 	if len(faults) > 0 {
-		c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone)
-		_, faults = in.Check(c.raw)
+		if c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone); len(c.repairs) > 0 {
+			_, faults = in.Check(c.raw)
+		}
 	}
 	if slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.Keyword == "json" || f.Path == "" }) {
 		return nil, refusal(faults, misstated, c.repairs) // there is no whole document
