@@ -47,13 +47,19 @@ func (f Fault) Error() string {
 	return b.String()
 }
 
-// Check reads one JSON document and returns it decoded (objects as map[string]any, numbers as
-// json.Number) with every fault that it has, in the order of their paths. The document is of use
-// only where there is none.
-func (s *Schema) Check(raw []byte) (any, []Fault) {
+// Check reads one JSON document, and returns every fault that it has in the order of their paths.
+func (s *Schema) Check(raw []byte) []Fault {
+	if r := s.rules(); r != nil && r.sound(raw, s.use) {
+		return nil
+	}
+	return s.faults(raw)
+}
+
+// faults are what the guard and the validator find.
+func (s *Schema) faults(raw []byte) []Fault {
 	v, faults := decode(raw, s.use)
 	if len(faults) > 0 && (v == nil || slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == "" })) {
-		return v, faults // there is no whole document to say more about
+		return faults // there is no whole document to say more about
 	}
 	compiled, err := s.compiled()
 	if err != nil {
@@ -65,7 +71,7 @@ func (s *Schema) Check(raw []byte) (any, []Fault) {
 		faults = append(faults, w.faults...)
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return comparePaths(a.Path, b.Path) })
-	return v, faults
+	return faults
 }
 
 // comparePaths orders paths as text, but lines[2] before lines[10].

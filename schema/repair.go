@@ -62,7 +62,7 @@ func (s *Schema) Repair(raw []byte, faults []Fault, day *time.Location) ([]byte,
 		if len(made) == 0 {
 			break
 		}
-		if _, faults = s.Check(next); slices.ContainsFunc(faults, notJSON) {
+		if faults = s.Check(next); slices.ContainsFunc(faults, notJSON) {
 			break // text that was fine by itself is too deep or too much where it stands
 		}
 		raw, repairs = next, append(repairs, made...)

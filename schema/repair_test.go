@@ -155,7 +155,7 @@ func TestRepairProperty(t *testing.T) {
 			if len(repairs) == 0 {
 				t.Errorf("Repair(%s) names no repair", raw)
 			}
-			if _, faults := s.Check([]byte(got)); len(faults) > 0 {
+			if faults := s.Check([]byte(got)); len(faults) > 0 {
 				t.Errorf("Repair(%s) = %s, which still has %v", raw, got, faults)
 			}
 		}
@@ -282,7 +282,7 @@ func TestRepairRefuses(t *testing.T) {
 		if tt.property != "title" {
 			raw = `{"title":"a",` + raw[1:]
 		}
-		_, faults := s.Check([]byte(raw))
+		faults := s.Check([]byte(raw))
 		got, repairs := s.Repair([]byte(raw), faults, nil)
 		if len(faults) == 0 || string(got) != raw || repairs != nil {
 			t.Errorf("Repair(%s) = %s, %v with faults %v, want it as it was", raw, got, repairs, faults)
@@ -432,7 +432,7 @@ func TestRepair(t *testing.T) {
 		if diff := cmp.Diff(tt.repairs, words); diff != "" {
 			t.Errorf("repairs of %s (-want +got):\n%s", tt.raw, diff)
 		}
-		_, faults := s.Check([]byte(got))
+		faults := s.Check([]byte(got))
 		for _, f := range faults {
 			left = append(left, f.Error())
 		}
@@ -510,7 +510,7 @@ func FuzzRepair(f *testing.F) {
 	zone := time.FixedZone("", -(3*60+30)*60)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := bytes.Clone(raw)
-		_, faults := s.Check(raw)
+		faults := s.Check(raw)
 		got, repairs := s.Repair(raw, faults, zone)
 		if !bytes.Equal(raw, before) {
 			t.Fatalf("Repair(%q) wrote into its argument: %q", before, raw)
@@ -529,7 +529,7 @@ func FuzzRepair(f *testing.F) {
 				t.Errorf("Repair(%q): words that are long or hold control characters: %q", raw, words)
 			}
 		}
-		_, left := s.Check(got)
+		left := s.Check(got)
 		for _, fault := range left {
 			if fault.Keyword == "json" {
 				t.Errorf("Repair(%q) = %q, which is broken: %v", raw, got, fault)
@@ -585,7 +585,7 @@ func FuzzRepairUndoes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		d := damager{rand.New(rand.NewPCG(seed, 0))}
 		right, wrong := d.offer()
-		if _, faults := s.Check([]byte(right)); len(faults) > 0 {
+		if faults := s.Check([]byte(right)); len(faults) > 0 {
 			t.Fatalf("the document that is to be damaged has faults: %s: %v", right, faults)
 		}
 		if got, repairs := repair(s, wrong, nil); got != right {
@@ -675,7 +675,7 @@ func ExampleSchema_Repair() {
 		panic(err)
 	}
 	raw := []byte(`{"title":"Leak","severity":"high","cost":"12.50","labels":null}`)
-	_, faults := s.Check(raw)
+	faults := s.Check(raw)
 	raw, repairs := s.Repair(raw, faults, time.UTC)
 	fmt.Println(string(raw))
 	for _, r := range repairs {
@@ -692,7 +692,7 @@ func ExampleSchema_Repair() {
 func BenchmarkRepair(b *testing.B) {
 	s := offers(b)
 	raw := []byte(`{"title":"Northwind rollout","price":"25000.50","close":"2026-06-30","priority":"high","currency":"USD","paid":true,"stage":"dps_1","tags":["t_1","t_2"],"lines":[{"name":"a","quantity":1},{"name":"b","quantity":2},{"name":"c","quantity":3}],"cf_a":"x","cf_b":1,"cf_c":["y"]}`)
-	_, faults := s.Check(raw)
+	faults := s.Check(raw)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, repairs := s.Repair(raw, faults, nil); len(repairs) != 3 {
@@ -705,7 +705,7 @@ func BenchmarkRepair(b *testing.B) {
 func BenchmarkRepairHostile(b *testing.B) {
 	s := offers(b)
 	raw := []byte(`{"title":"a","rates":["1"` + strings.Repeat(`,"`+strings.Repeat("9", 60)+strings.Repeat(" ", 980)+`"`, maxRepairs-1) + `]}`)
-	_, faults := s.Check(raw)
+	faults := s.Check(raw)
 	for b.Loop() {
 		if _, repairs := s.Repair(raw, faults, nil); len(repairs) != maxRepairs {
 			b.Fatal(len(repairs))
@@ -743,7 +743,7 @@ func offers(tb testing.TB) *schema.Schema {
 }
 
 func repair(s *schema.Schema, raw string, day *time.Location) (string, []schema.Repair) {
-	_, faults := s.Check([]byte(raw))
+	faults := s.Check([]byte(raw))
 	got, repairs := s.Repair([]byte(raw), faults, day)
 	return string(got), repairs
 }

@@ -3,7 +3,7 @@
 //
 //	s, err := schema.For[DealArgs](schema.Input)
 //	s.JSON()                                // to advertise, in the form that every client takes
-//	value, faults := s.Check(raw)           // every fault, with its path, not only the first
+//	faults := s.Check(raw)                  // every fault, with its path, not only the first
 //	raw, done := s.Repair(raw, faults, nil) // what has one reading, put right; then Check again
 //	err = s.Decode(raw, &args)              // after a check without faults
 //
@@ -48,6 +48,7 @@ type Schema struct {
 	tree      func() *jsonschema.Schema
 	published json.RawMessage
 	root      func() *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
+	rules     func() *rule              // as enforced; nil: the validator alone knows
 	compiled  func() (*validator.Schema, error)
 }
 
@@ -92,6 +93,7 @@ func newSchema(tree func() *jsonschema.Schema, use Use, published json.RawMessag
 	return &Schema{
 		use: use, tree: tree, published: published,
 		root:     sync.OnceValue(func() *jsonschema.Schema { return worded(tree(), use) }),
+		rules:    sync.OnceValue(func() *rule { return ruleOf(enforced(tree(), use)) }),
 		compiled: sync.OnceValues(func() (*validator.Schema, error) { return compile(enforced(tree(), use)) }),
 	}
 }
@@ -229,7 +231,7 @@ func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 			n.Pattern = anyVisible
 		}
 		if n.Pattern == anyVisible {
-			n.Pattern = `[^\s\p{Z}\p{C}]` // Go's \S knows ASCII only
+			n.Pattern = visiblePattern
 		}
 	}
 	return s
@@ -237,6 +239,9 @@ func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 
 // anyVisible is the pattern of a string that is not blank, as every client's engine reads it.
 const anyVisible = `\S`
+
+// visiblePattern is the same for Go, whose \S knows ASCII only.
+const visiblePattern = `[^\s\p{Z}\p{C}]`
 
 func nullable(s *jsonschema.Schema) bool { return s.Extras["x-nullable"] == true }
 

@@ -106,7 +106,7 @@ func TestCheckAccepts(t *testing.T) {
 		`{"title":"a","lines":[{"name":"","quantity":0}]}`,
 		` {"title" : "a"} `,
 	} {
-		if _, faults := s.Check([]byte(raw)); len(faults) > 0 {
+		if faults := s.Check([]byte(raw)); len(faults) > 0 {
 			t.Errorf("Check(%s) = %v, want no fault", raw, faults)
 		}
 		var o order
@@ -193,7 +193,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 		{`{"title":"a","cf_a":[0` + strings.Repeat(",0", 10_000) + `]}`, []string{`more than 10000 values; give far fewer`}},
 		{`{"title":"a","code":"` + strings.Repeat("é", 100) + `"}`, []string{`code: got "` + strings.Repeat("é", 40) + `…" (100 characters); give at most 4 characters`}},
 	} {
-		_, faults := s.Check([]byte(tt.raw))
+		faults := s.Check([]byte(tt.raw))
 		var got []string
 		for _, f := range faults {
 			got = append(got, f.Error())
@@ -207,7 +207,7 @@ func TestCheckNamesEveryFault(t *testing.T) {
 // TestFaultsAreInOrder holds that a long list reads from its first item on.
 func TestFaultsAreInOrder(t *testing.T) {
 	t.Parallel()
-	_, faults := input(t).Check([]byte(`{"title":"a","tags":["t_"],"lines":[` + strings.Repeat(`{"name":"a","quantity":1},`, 2) + `{"name":"a"},` + strings.Repeat(`{"name":"a","quantity":1},`, 8) + `{"name":"a"}]}`))
+	faults := input(t).Check([]byte(`{"title":"a","tags":["t_"],"lines":[` + strings.Repeat(`{"name":"a","quantity":1},`, 2) + `{"name":"a"},` + strings.Repeat(`{"name":"a","quantity":1},`, 8) + `{"name":"a"}]}`))
 	var got []string
 	for _, f := range faults {
 		got = append(got, f.Path)
@@ -226,10 +226,10 @@ func TestOutputIsOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, faults := s.Check([]byte(`{"title":"a","shelf":null,"new":{"x":1},"lines":[{"name":"a","quantity":1,"more":true}]}`)); len(faults) > 0 {
+	if faults := s.Check([]byte(`{"title":"a","shelf":null,"new":{"x":1},"lines":[{"name":"a","quantity":1,"more":true}]}`)); len(faults) > 0 {
 		t.Errorf("members that nobody declared: %v, want no fault", faults)
 	}
-	if _, faults := s.Check([]byte(`{"title":"a","total":"1"}`)); len(faults) != 1 {
+	if faults := s.Check([]byte(`{"title":"a","total":"1"}`)); len(faults) != 1 {
 		t.Errorf("a member of another type: %v, want 1 fault", faults)
 	}
 }
@@ -244,7 +244,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	s := input(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, faults := s.Check(raw)
+		faults := s.Check(raw)
 		for _, fault := range faults {
 			if len(fault.Error()) > 4*80+400 || strings.ContainsFunc(fault.Error(), func(r rune) bool { return r < ' ' }) {
 				t.Errorf("Check(%q): a fault that is long or holds control characters: %q", raw, fault.Error())
@@ -267,7 +267,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	_, faults := s.Check([]byte(`{"severity":"high","amount":5}`))
+	faults := s.Check([]byte(`{"severity":"high","amount":5}`))
 	for _, f := range faults {
 		fmt.Println(f.Error())
 	}
@@ -282,7 +282,7 @@ func BenchmarkCheck(b *testing.B) {
 	raw := []byte(`{"title":"Northwind rollout","total":25000.50,"rate":0.5,"kind":"BULK","due":"2026-06-30T00:00:00Z","paid":true,"shelf":"s_1","code":"abc","tags":["t_1","t_2"],"lines":[{"name":"a","quantity":1},{"name":"b","quantity":2},{"name":"c","quantity":3}],"cf_a":"x","cf_b":1,"cf_c":["y"]}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, faults := s.Check(raw); len(faults) > 0 {
+		if faults := s.Check(raw); len(faults) > 0 {
 			b.Fatal(faults)
 		}
 	}
@@ -299,7 +299,7 @@ func BenchmarkHostile(b *testing.B) {
 	raw.WriteString("}")
 	body := []byte(raw.String())
 	for b.Loop() {
-		if _, faults := s.Check(body); len(faults) == 0 {
+		if faults := s.Check(body); len(faults) == 0 {
 			b.Fatal("accepted")
 		}
 	}
@@ -333,7 +333,7 @@ func TestWholeNumbers(t *testing.T) {
 		`{"limit":10}`: 10, `{"limit":10.0}`: 10, `{"limit":1e1}`: 10, `{"limit":1200e-2}`: 12, `{"limit":-0}`: 0, `{"limit":-5.0}`: -5, `{"limit":9007199254740993}`: 1<<53 + 1,
 	} {
 		var p page
-		if _, faults := s.Check([]byte(raw)); len(faults) > 0 {
+		if faults := s.Check([]byte(raw)); len(faults) > 0 {
 			t.Errorf("Check(%s) = %v, want no fault", raw, faults)
 		}
 		if err := s.Decode([]byte(raw), &p); err != nil || p.Limit != want {
@@ -345,7 +345,7 @@ func TestWholeNumbers(t *testing.T) {
 		`{"limit":"ten"}`: `limit: got "ten"; give a whole number`,
 		`{}`:              "limit: missing; give a whole number",
 	} {
-		if _, faults := s.Check([]byte(raw)); len(faults) != 1 || faults[0].Error() != want {
+		if faults := s.Check([]byte(raw)); len(faults) != 1 || faults[0].Error() != want {
 			t.Errorf("Check(%s) = %v, want %q", raw, faults, want)
 		}
 	}

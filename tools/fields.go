@@ -368,11 +368,11 @@ func (r *reading) checkValues(ctx context.Context, read *fieldsRead, values obje
 		return // no type of Heffl's makes a schema that does not compile
 	}
 	raw := values.JSON()
-	if _, faults := s.Check(raw); len(faults) > 0 {
+	if faults := s.Check(raw); len(faults) > 0 {
 		fixed, repairs := s.Repair(raw, faults, r.Zone)
 		read.repairs = append(read.repairs, repairs...)
 		raw = fixed
-		_, read.faults = s.Check(raw)
+		read.faults = s.Check(raw)
 		for i, f := range read.faults {
 			read.faults[i].Path = read.given(f.Path)
 		}

@@ -278,10 +278,10 @@ func (r *reading) suppose(in *schema.Schema) {
 			break
 		}
 		raw := []byte(doc.JSON())
-		_, faults := in.Check(raw)
+		faults := in.Check(raw)
 		raw, repairs := in.Repair(raw, faults, r.Zone)
 		r.repairs = append(r.repairs, repairs...)
-		_, r.faults = in.Check(raw)
+		r.faults = in.Check(raw)
 		r.doc = parse(raw)
 	}
 	r.faults = append(renamed, r.faults...)

@@ -376,10 +376,10 @@ func schemaOf[T any](name string, use schema.Use) (*schema.Schema, error) {
 // run is the way of one call: bytes in, words understood, every fault named or the tool's work done. Misstated
 // is what is wrong beside the arguments.
 func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names []naming, misstated []string) (*answer, error) {
-	_, faults := in.Check(c.raw)
+	faults := in.Check(c.raw)
 	if len(faults) > 0 {
 		if c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone); len(c.repairs) > 0 {
-			_, faults = in.Check(c.raw)
+			faults = in.Check(c.raw)
 		}
 	}
 	if slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.Keyword == "json" || f.Path == "" }) {
@@ -411,7 +411,7 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 			c.repairs = slices.DeleteFunc(c.repairs, func(r schema.Repair) bool { return r.To == "" })
 		}
 		if len(r.faults)+len(r.problems) == 0 && (r.changed || len(faults) > 0) {
-			_, r.faults = in.Check(c.raw)
+			r.faults = in.Check(c.raw)
 		}
 		if len(r.faults)+len(r.problems) > 0 {
 			return nil, refusal(r.faults, r.problems, c.repairs)
@@ -502,10 +502,10 @@ func arguments(req mcp.CallToolRequest) json.RawMessage {
 func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 	structured := a.structured
 	text := a.text + "\n" + dataInText(a.structured)
-	if _, faults := out.Check(structured); len(faults) > 0 {
+	if faults := out.Check(structured); len(faults) > 0 {
 		var misfits []string
 		structured, misfits = fitting(structured, faults)
-		if _, more := out.Check(structured); len(more) > 0 {
+		if more := out.Check(structured); len(more) > 0 {
 			structured = object{{"id", quoted(a.id)}}.JSON()
 			misfits = append(misfits, "all but id")
 		}
