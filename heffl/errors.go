@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -282,13 +283,30 @@ func (c *Client) keyForms() keyForms {
 	if len(c.Key) < minSecret {
 		return nil
 	}
-	asJSON, _ := json.Marshal(c.Key) // a string marshals
-	quoted := strconv.Quote(c.Key)
+	if last := lastForms.Load(); last != nil && last.key == c.Key {
+		return last.forms
+	}
+	made := &formsOf{c.Key, formsOfKey(c.Key)}
+	lastForms.Store(made)
+	return made.forms
+}
+
+// lastForms are those of the key that was used last: most programs have one, and ask several times in each call.
+var lastForms atomic.Pointer[formsOf]
+
+type formsOf struct {
+	key   string
+	forms keyForms
+}
+
+func formsOfKey(key string) keyForms {
+	asJSON, _ := json.Marshal(key) // a string marshals
+	quoted := strconv.Quote(key)
 	forms := []string{
-		c.Key, quoted[1 : len(quoted)-1], string(asJSON[1 : len(asJSON)-1]),
-		url.QueryEscape(c.Key), url.PathEscape(c.Key),
-		strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(c.Key)), "="),
-		strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(c.Key)), "="),
+		key, quoted[1 : len(quoted)-1], string(asJSON[1 : len(asJSON)-1]),
+		url.QueryEscape(key), url.PathEscape(key),
+		strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(key)), "="),
+		strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(key)), "="),
 	}
 	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(forms)
