@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
-	"weak"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -16,15 +14,9 @@ import (
 // argumentsKey is where the context of a call has its arguments.
 type argumentsKey struct{}
 
-// ready are the servers that hand arguments over.
-var ready sync.Map // of weak pointers to them
-
-// prepare has the tools of a server get their arguments from the context of the call: see takeArguments.
-func prepare(mcp *server.MCPServer) {
-	if _, done := ready.LoadOrStore(weak.Make(mcp), true); !done {
-		mcp.Use(handOver)
-	}
-}
+// prepare has the tools of a server get their arguments from the context of the call: see takeArguments. A server that
+// is served in several ways is prepared for each, which does it no harm.
+func prepare(mcp *server.MCPServer) { mcp.Use(handOver) }
 
 // handOver gives a tool the bytes that the client sent. A tool that has its schema as JSON is taken to read them itself;
 // for others they are decoded, as far as encoding/json can: over a number that no float64 holds, like 1e309, it gives up.
