@@ -111,6 +111,22 @@ func TestArgumentsInHeaders(t *testing.T) {
 	}
 }
 
+// mcp-go runs a task around all middleware, so it gets the arguments.
+func TestArgumentsOfATask(t *testing.T) {
+	t.Parallel()
+	toy := newToy()
+	got := make(chan string, 1)
+	toy.AddTaskTool(mcp.NewTool("later", mcp.WithTaskSupport(mcp.TaskSupportRequired)), func(_ context.Context, r mcp.CallToolRequest) (*mcp.CreateTaskResult, error) {
+		got <- string(r.Params.RawArguments)
+		return new(mcp.CreateTaskResult), nil
+	})
+	w := serveHTTP(t, &serve.HTTP{MCP: toy.MCPServer})
+	w.post("/mcp", raw(`1`, `{"name":"later","arguments":{"a":1},"task":{}}`))
+	if got := receive(t, got); got != `{"a":1}` {
+		t.Errorf("the task got %q, want its arguments", got)
+	}
+}
+
 // What a client sends as arguments reaches the tool byte for byte, or it is refused because params does not say
 // one thing only.
 func FuzzExactArguments(f *testing.F) {
