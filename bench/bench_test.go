@@ -48,6 +48,18 @@ func TestQuick(t *testing.T) {
 	}
 }
 
+// TestPage holds that the page was written by this program: what it says around the figures is what this would say.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(page), intro) || !strings.HasSuffix(string(page), missed) {
+		t.Error("docs/performance.md is of another time: go run ./bench -write docs/performance.md")
+	}
+}
+
 func TestUnknownPart(t *testing.T) {
 	t.Parallel()
 	err := run(t.Context(), []string{"-only=speed"}, io.Discard)
