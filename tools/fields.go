@@ -179,7 +179,7 @@ func (r *reading) pathOf(name string) string {
 	if i := r.unknown(name); i >= 0 {
 		return r.faults[i].Path
 	}
-	if short := cut(name, 80); short != name || strings.ContainsFunc(name, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }) {
+	if short := cut(name, 80); short != name || strings.ContainsFunc(name, func(c rune) bool { return unicode.IsSpace(c) || unseen(c) }) {
 		return "[" + brief(quoted(name)) + "]"
 	}
 	return name

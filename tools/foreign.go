@@ -18,7 +18,7 @@ import (
 // line is what somebody else wrote, fit to stand among our words: one line without what is not seen or
 // turns the direction of writing, and no longer than n characters.
 func line(s string, n int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unseen(r) }), " ")
 	if short := cut(s, n); short != s {
 		return short + "…"
 	}
@@ -127,13 +127,16 @@ func shorten(v json.RawMessage) (json.RawMessage, int) {
 	return json.RawMessage(strings.TrimSuffix(b.String(), "\n")), shortened
 }
 
-// visible escapes in a JSON value what is not seen: control and format characters, of which some turn
-// the direction of writing and some carry words that only a machine reads. What the value means stays
-// the same.
+// unseen reports whether a character is none that people see: control and format characters, of which some turn
+// the direction of writing, and what shows nothing though Unicode counts it among letters and marks. Of those the 256
+// variation selectors are enough to carry any words that only a machine reads.
+func unseen(r rune) bool {
+	return !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+}
+
+// visible escapes in a JSON value what is not seen. What the value means stays the same.
 func visible(v json.RawMessage) json.RawMessage {
-	hidden := func(r rune) bool {
-		return r > unicode.MaxASCII && !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) || r == 0x7f
-	}
+	hidden := func(r rune) bool { return r >= 0x7f && unseen(r) } // JSON escapes what is below
 	s := string(v)
 	i := strings.IndexFunc(s, hidden)
 	if i < 0 {
