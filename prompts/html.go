@@ -2,6 +2,7 @@ package prompts
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -23,8 +24,25 @@ var (
 // paragraphs are the blocks that an empty line keeps apart.
 var paragraphs = map[atom.Atom]bool{atom.P: true, atom.Ul: true, atom.Ol: true, atom.Table: true, atom.H1: true, atom.H2: true, atom.H3: true, atom.H4: true, atom.H5: true, atom.H6: true, atom.Pre: true, atom.Hr: true}
 
+// inHead are the elements that can be in a head: all others end it.
+var inHead = map[atom.Atom]bool{atom.Base: true, atom.Link: true, atom.Meta: true, atom.Noscript: true, atom.Script: true, atom.Style: true, atom.Template: true, atom.Title: true}
+
+// ended is what the start of an element ends of its like, within what.
+var ended = map[atom.Atom]struct{ of, within []atom.Atom }{
+	atom.Li:    {[]atom.Atom{atom.Li}, []atom.Atom{atom.Ul, atom.Ol}},
+	atom.Dt:    {[]atom.Atom{atom.Dt, atom.Dd}, []atom.Atom{atom.Dl}},
+	atom.Dd:    {[]atom.Atom{atom.Dt, atom.Dd}, []atom.Atom{atom.Dl}},
+	atom.Td:    {[]atom.Atom{atom.Td, atom.Th}, []atom.Atom{atom.Tr, atom.Table}},
+	atom.Th:    {[]atom.Atom{atom.Td, atom.Th}, []atom.Atom{atom.Tr, atom.Table}},
+	atom.Tr:    {[]atom.Atom{atom.Tr}, []atom.Atom{atom.Table}},
+	atom.Tbody: {[]atom.Atom{atom.Thead, atom.Tbody}, []atom.Atom{atom.Table}},
+	atom.Tfoot: {[]atom.Atom{atom.Thead, atom.Tbody}, []atom.Atom{atom.Table}},
+}
+
 // hidden is what a style says of an element that a reader is not to see.
 var hidden = regexp.MustCompile(`(?i)display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|!|$)|opacity\s*:\s*0(\.0+)?\s*(;|!|$)|mso-hide\s*:\s*all|max-height\s*:\s*0(px)?\s*(;|!|$)`)
+
+var styleComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
 
 // maxOpen bounds the elements in one another whose ends are waited for.
 const maxOpen = 500
@@ -79,10 +97,11 @@ func (p *page) start(t html.Token) {
 	if name == atom.Body { // whatever was left open before
 		p.open = nil
 	}
+	p.endImplied(name)
 	code := unseen[name] || len(p.open) > 0 && p.open[len(p.open)-1].code
 	gone := p.isHidden() || code
 	for _, a := range t.Attr {
-		gone = gone || a.Key == "hidden" || a.Key == "style" && hidden.MatchString(a.Val)
+		gone = gone || a.Key == "hidden" || a.Key == "style" && hidden.MatchString(styleComment.ReplaceAllString(a.Val, ""))
 	}
 	if name == atom.Img && !gone {
 		p.images++
@@ -114,23 +133,59 @@ func (p *page) end(t html.Token) {
 		if p.open[i].raw != t.Data {
 			continue
 		}
-		for _, e := range p.open[i:] {
-			if !e.hidden && blocks[e.name] {
-				p.newline(false)
-				p.gap = p.gap || paragraphs[e.name]
-			}
-			if !e.hidden && e.name == atom.Blockquote {
-				p.quote--
-			}
-		}
-		p.open = p.open[:i]
+		p.endFrom(i)
 		return
+	}
+}
+
+// endFrom closes the open elements from one on.
+func (p *page) endFrom(i int) {
+	for _, e := range p.open[i:] {
+		if !e.hidden && blocks[e.name] {
+			p.newline(false)
+			p.gap = p.gap || paragraphs[e.name]
+		}
+		if !e.hidden && e.name == atom.Blockquote {
+			p.quote--
+		}
+	}
+	p.open = p.open[:i]
+}
+
+// endImplied closes what the start of an element ends, because end tags may be left out: a head that has no end hides
+// nothing, and a hidden paragraph ends where the next one begins.
+// https://html.spec.whatwg.org/multipage/syntax.html#optional-tags
+func (p *page) endImplied(name atom.Atom) {
+	if !inHead[name] {
+		p.endOpen([]atom.Atom{atom.Head}, nil)
+	}
+	if blocks[name] {
+		p.endOpen([]atom.Atom{atom.P}, []atom.Atom{atom.Table, atom.Td, atom.Th})
+	}
+	if e, ok := ended[name]; ok {
+		p.endOpen(e.of, e.within)
+	}
+}
+
+// endOpen closes the innermost open element of some names, unless it is outside an open one of others.
+func (p *page) endOpen(of, within []atom.Atom) {
+	for i, e := range slices.Backward(p.open) {
+		switch {
+		case slices.Contains(of, e.name):
+			p.endFrom(i)
+			return
+		case slices.Contains(within, e.name):
+			return
+		}
 	}
 }
 
 func (p *page) text(s string) {
 	s = strings.ReplaceAll(s, "\u00a0", " ")
 	words := strings.Fields(s)
+	if n := len(p.open); len(words) > 0 && n > 0 && p.open[n-1].name == atom.Head { // text is no part of a head
+		p.endFrom(n - 1)
+	}
 	if len(words) > 0 && p.isHidden() {
 		if !p.open[len(p.open)-1].code {
 			p.unshown++

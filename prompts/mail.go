@@ -1,11 +1,14 @@
 package prompts
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-message"
 	"github.com/emersion/go-message/mail"
@@ -77,18 +80,19 @@ func readRaw(raw string) (l letter) {
 	}
 	w := &walk{}
 	w.problem(err)
-	w.part(e, 0)
+	read := w.part(e, 0)
 	l.header = w.fields(mail.Header{Header: e.Header})
 	switch {
-	case w.plain.Len() > 0:
-		l.text = w.plain.String()
-		if w.html.Len() > 0 {
-			l.dropped = append(l.dropped, "the HTML form of the text")
-		}
-	case w.html.Len() > 0:
-		var lost []string
-		l.text, lost = textOfHTML(w.html.String())
-		l.dropped = append(append(l.dropped, "the HTML (this is its text)"), lost...)
+	case read.text != "":
+		l.text = read.text
+	case w.parts == 1 && len(w.troubles) > 0: // no part of it can be told; better as it travels than not at all
+		_, l.text, _ = strings.Cut(strings.ReplaceAll(raw, "\r\n", "\n"), "\n\n")
+	}
+	if w.forms {
+		l.dropped = append(l.dropped, "the HTML form of the text")
+	}
+	if read.html {
+		l.dropped = append(append(l.dropped, "the HTML (this is its text)"), read.lost...)
 	}
 	for i, name := range w.attached {
 		if i == maxNamed {
@@ -109,10 +113,37 @@ const maxNamed = 20
 
 // walk goes through the parts of an e-mail.
 type walk struct {
-	plain, html strings.Builder
-	attached    []string
-	troubles    []string
-	parts       int
+	attached []string
+	troubles []string
+	parts    int
+	forms    bool // an HTML form of a text was left out
+}
+
+// reading is the text of a part, or of several.
+type reading struct {
+	text string
+	html bool     // some of it was HTML
+	lost []string // what was lost by that
+}
+
+// and adds what comes after.
+func (r reading) and(next reading) reading {
+	if r.text != "" && next.text != "" {
+		r.text = strings.TrimRight(r.text, "\r\n") + "\n\n"
+	}
+	return reading{r.text + next.text, r.html || next.html, append(r.lost, next.lost...)}
+}
+
+// or is the better of two forms of the same: the one in plain text, if it has any.
+func (w *walk) or(a, b reading) reading {
+	if a.text != "" && b.text != "" && a.html == b.html {
+		return a.and(b)
+	}
+	if a.text == "" || b.text != "" && a.html {
+		a, b = b, a
+	}
+	w.forms = w.forms || b.html
+	return a
 }
 
 func (w *walk) problem(err error) {
@@ -135,59 +166,66 @@ func (w *walk) problem(err error) {
 	w.troubles = append(w.troubles, trouble)
 }
 
-func (w *walk) part(e *message.Entity, depth int) {
+func (w *walk) part(e *message.Entity, depth int) (read reading) {
 	if w.parts++; w.parts > maxParts || depth > maxDepth {
 		w.problem(errors.New("too many parts"))
-		return
+		return read
+	}
+	media, params, err := e.Header.ContentType()
+	if err != nil {
+		media, _, _ = strings.Cut(strings.ToLower(media), ";")
+	}
+	if !strings.Contains(media, "/") { // RFC 2045, 5.2
+		media = "text/plain"
 	}
 	if parts := e.MultipartReader(); parts != nil {
 		for {
 			p, err := parts.NextPart()
 			if errors.Is(err, io.EOF) || w.parts > maxParts {
-				return
+				return read
 			}
 			w.problem(err)
 			if p == nil {
-				return
+				return read
 			}
-			w.part(p, depth+1)
+			if next := w.part(p, depth+1); media == "multipart/alternative" {
+				read = w.or(read, next)
+			} else {
+				read = read.and(next)
+			}
 		}
 	}
-	media, params, _ := e.Header.ContentType()
 	disposition, attachment, _ := e.Header.ContentDisposition()
 	name := attachment["filename"]
 	if name == "" {
 		name = params["name"]
 	}
-	switch {
-	case disposition == "attachment", name != "", !strings.HasPrefix(media, "text/") && media != "":
+	switch isText := media == "text/plain" || media == "text/html"; {
+	case disposition == "attachment", !isText, name != "" && depth > 0:
 		if name == "" {
 			name = "a part of type " + media
 		}
 		w.attached = append(w.attached, name)
-	case media == "text/html":
-		w.read(&w.html, e.Body)
-	case media == "text/plain", media == "":
-		w.read(&w.plain, e.Body)
 	default:
-		w.attached = append(w.attached, "a part of type "+media)
+		read.text = w.read(e.Body)
+		if read.html = media == "text/html" && read.text != ""; read.html {
+			read.text, read.lost = textOfHTML(read.text)
+		}
 	}
+	return read
 }
 
-// read adds the text of a part.
-func (w *walk) read(to *strings.Builder, body io.Reader) {
+// read is the text of a part; of one without, nothing.
+func (w *walk) read(body io.Reader) string {
 	text, err := io.ReadAll(io.LimitReader(body, maxPart))
 	if len(text) == maxPart {
 		err = errors.New("too long")
 	}
 	w.problem(err)
 	if strings.TrimSpace(string(text)) == "" {
-		return // of a text form without text, the HTML counts
+		return ""
 	}
-	if to.Len() > 0 {
-		to.WriteString("\n\n")
-	}
-	to.Write(text)
+	return string(text)
 }
 
 // fields are the header fields that matter, each on a line of its own.
@@ -255,6 +293,12 @@ func init() {
 		if letters(charset) == "utf8" {
 			return input, nil
 		}
+		// An e-mail is pasted as Unicode, so that what stood in it as it is, is decoded already, whatever its header says.
+		raw, err := io.ReadAll(input)
+		input = io.MultiReader(bytes.NewReader(raw), failing{err})
+		if utf8.Valid(raw) && bytes.ContainsFunc(raw, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return input, nil
+		}
 		set, ok := charsets[letters(charset)]
 		if !ok {
 			return input, fmt.Errorf("character set %q", charset)
@@ -262,3 +306,8 @@ func init() {
 		return set.NewDecoder().Reader(input), nil
 	}
 }
+
+// failing ends a reader as another one has ended.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }

@@ -57,7 +57,29 @@ func TestReadLetter(t *testing.T) {
 		"signature above a reply":  {email: "Yes.\n--\nAda\n\nBo wrote:\n> x", text: "Yes.", signature: "Ada", quoted: "Bo wrote:\n> x"},
 		"broken parts":             {email: head + "Content-Type: multipart/mixed; boundary=m\n\n--m\nContent-Type: text/plain\n\nfive seats\n--m\nbroken", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats", dropped: "what comes after a fault in the e-mail's own form"},
 		"an encoding that is none": {email: head + "Content-Transfer-Encoding: x-uuencode\n\nbegin", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "begin", dropped: "a part whose encoding is not known"},
-		"nothing":                  {email: head + "\n", header: "From: Ada <ada@acme.example>\nSubject: Seats"},
+		"HTML, and a list's plain footer": {
+			email:  head + "Content-Type: multipart/mixed; boundary=m\n\n--m\nContent-Type: text/html\n\n<p>five seats</p><img src=x>\n--m\nContent-Type: text/plain\n\n__\nlist@acme.example\n--m--\n",
+			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats\n\n__\nlist@acme.example", dropped: "the HTML (this is its text); 1 image"},
+		"an alternative without text": {
+			email:  head + "Content-Type: multipart/alternative; boundary=a\n\n--a\nContent-Type: text/plain\n\n \n--a\nContent-Type: multipart/related; boundary=r\n\n--r\nContent-Type: text/html\n\n<p>five seats</p>\n--r--\n--a--\n",
+			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats", dropped: "the HTML (this is its text)"},
+		"two plain alternatives": {
+			email:  head + "Content-Type: multipart/alternative; boundary=a\n\n--a\nContent-Type: text/plain\n\nfive\n--a\nContent-Type: text/plain\n\nseats\n--a\nContent-Type: text/html\n\n<p>x</p>\n--a--\n",
+			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five\n\nseats", dropped: "the HTML form of the text"},
+		"HTML whose head does not end": {
+			email:  head + "Content-Type: text/html\n\n<html><head><title>no</title><style>p{}</style>five <b>seats</b><p>please",
+			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats\n\nplease", dropped: "the HTML (this is its text)"},
+		"HTML without end tags": {
+			email:  head + "Content-Type: text/html\n\n<body><p style='display:/**/none'>preview<p>five seats<ul><li hidden>a<li>b</ul><table><tr hidden><td>c<tr><td>d<td hidden>e<td>f</table>",
+			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats\n\n- b\n\nd | f", dropped: "the HTML (this is its text); text that the HTML hides from its reader"},
+		"what was decoded when it was pasted": {
+			email: head + "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\nFünf Plätze – 500 €", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "Fünf Plätze – 500 €"},
+		"copied from a window, in German": {email: "Von: Ada <ada@acme.example>\nGesendet: Montag\nAn: Bo\nBetreff: Plätze\n\nFünf Plätze.\n\nVon: Bo\nGesendet: Sonntag\nAn: Ada\n\nAngebot", text: "Von: Ada <ada@acme.example>\nGesendet: Montag\nAn: Bo\nBetreff: Plätze\n\nFünf Plätze.", quoted: "Von: Bo\nGesendet: Sonntag\nAn: Ada\n\nAngebot"},
+		"a type that cannot be read":      {email: head + "Content-Type: text/plain; charset\n\nfive seats", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats"},
+		"a type that is none":             {email: head + "Content-Type: text\n\nfive seats", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats"},
+		"a body with a name":              {email: head + "Content-Type: text/plain; name=body.txt\n\nfive seats", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats"},
+		"parts of another boundary":       {email: head + "Content-Type: multipart/mixed; boundary=x\n\n--y\n\nfive seats\n--y--\n", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "--y\n\nfive seats\n--y--", dropped: "what comes after a fault in the e-mail's own form"},
+		"nothing":                         {email: head + "\n", header: "From: Ada <ada@acme.example>\nSubject: Seats"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -20,11 +20,12 @@ const minRepeated = 3
 // cutQuoted cuts the earlier messages off the end of a text: from a divider on, or from three header fields in a
 // row on, or else all lines of the end that begin with >, with the line before them that ends in a colon and
 // says who wrote that, and up to two before it if the first of them begins as mail programs begin it. Lines with > that are answered below stay.
+// Header fields at the very beginning are the e-mail's own: it was copied with them from a window.
 func cutQuoted(text string) (own, quoted string) {
 	lines := strings.Split(text, "\n")
 	at := len(lines)
-	for i := range lines {
-		if divider.MatchString(strings.TrimSpace(lines[i])) && (!strings.HasPrefix(lines[i], "_") || fieldsAt(lines, i+1) > 0) || fieldsAt(lines, i) >= minRepeated && i > 0 {
+	for i := fieldsAt(lines, 0); i < len(lines); i++ {
+		if divider.MatchString(strings.TrimSpace(lines[i])) && (!strings.HasPrefix(lines[i], "_") || fieldsAt(lines, i+1) > 0) || fieldsAt(lines, i) >= minRepeated {
 			at = i
 			break
 		}
