@@ -11,8 +11,8 @@ import (
 )
 
 // Intent is what a caller is about to do. Intents are equal when Tenant, Action and Fingerprint are, and also when Tenant,
-// Action and Origin are, if there is one: then whatever an intent of the same origin has come to counts first. The
-// Fingerprint of the record that a Claim gives may so be another one's.
+// Action and Origin are, if there is one: then whatever an intent of the same origin has come to counts first, and of several
+// that which has the same Fingerprint, if it is done. The Fingerprint of the record that a Claim gives may so be another one's.
 type Intent struct {
 	Tenant      string          // who: a hash; nothing is ever shared between tenants
 	Action      string          // such as "create_deal"
@@ -141,14 +141,14 @@ func (s *store) ofOrigin(ctx context.Context, in Intent) (kept *row, place int64
 }
 
 // settle does what the newest record of the origin asks for, if anything, else the newest of the fingerprint (nil: there is
-// none); a new record gets this place, ID and version. ErrLost: it is not the newest any more.
+// none), which also answers first if it is of the origin and done; a new record gets this place, ID and version. ErrLost: it is not the newest any more.
 func (j *Journal) settle(ctx context.Context, s *store, in Intent, last, ofOrigin *row, place int64, id string, version int64) (*Claim, error) {
 	now := j.now()
-	c := &Claim{Verdict: j.judge(in, ofOrigin, now), journal: j, store: s}
-	if c.Verdict == Fresh {
-		c.Verdict = j.judge(in, last, now)
-	} else {
-		last = ofOrigin
+	c := &Claim{Verdict: j.judge(in, last, now), journal: j, store: s}
+	if last == nil || c.Verdict != Done || last.Origin != in.Origin { // else it is the very one, of several that the origin has
+		if verdict := j.judge(in, ofOrigin, now); verdict != Fresh {
+			c.Verdict, last = verdict, ofOrigin
+		}
 	}
 	if c.Verdict != Fresh && in.Origin != "" && last.Origin == "" && !in.Another {
 		// It is the origin's from now on. Either that is how it is read next, or another got the place.

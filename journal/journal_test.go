@@ -893,6 +893,10 @@ func TestOrigin(t *testing.T) {
 		}
 		ok(t, second.Refused(ctx, nil))
 		same(claim(t, j, of("e", "mail"), journal.Done)) // the refusal of a second one undoes nothing
+		third := claim(t, j, another(of("d", "mail")), journal.Fresh)
+		same(claim(t, j, of("a", "mail"), journal.Done)) // of several it is the one of the fingerprint, even before one that is open
+		ok(t, third.Done(ctx, "dl_3", nil, "created", true))
+		same(claim(t, j, of("a", "mail"), journal.Done))
 
 		// What was done without saying for which message stands for the message of who asks for it again.
 		plain := claim(t, j, of("f", ""), journal.Fresh)

@@ -96,7 +96,9 @@ func (m *model) claim(in journal.Intent) (journal.Verdict, *modelClaim) {
 	if last != nil {
 		seq = last.Seq + 1
 	}
-	if !m.fresh(in, kept) {
+	if !m.fresh(in, last) && m.recent(last) && last.Origin == in.Origin {
+		// It is the very one, whatever else the origin has.
+	} else if !m.fresh(in, kept) {
 		last = kept
 	} else if !m.fresh(in, last) && !in.Another {
 		m.attach(last, in.Origin)

@@ -67,12 +67,12 @@ func (c *call) made(ctx context.Context, tool string, body object) *journal.Reco
 	if rec := c.madeBefore(ctx, tool); rec != nil || c.Journal == nil || c.another {
 		return rec
 	}
-	if c.origin != "" {
-		if rec, ok, err := c.Journal.MadeOf(ctx, c.Tenant, tool, c.origin); err != nil || ok {
-			return rec
+	rec, ok, err := c.Journal.Same(ctx, c.Tenant, tool, fingerprint(body.JSON()))
+	if c.origin != "" && (!ok || rec.Origin != c.origin) { // as Claim has it
+		if of, ok, err := c.Journal.MadeOf(ctx, c.Tenant, tool, c.origin); err != nil || ok {
+			return of
 		}
 	}
-	rec, ok, err := c.Journal.Same(ctx, c.Tenant, tool, fingerprint(body.JSON()))
 	if err != nil || !ok {
 		return nil
 	}

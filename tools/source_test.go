@@ -69,6 +69,19 @@ func TestSource(t *testing.T) {
 		s.is(s.callFor(again(strings.Replace(reworded, "25", "26", 1)), theMail), created)
 		s.count(3, 3)
 	})
+	in(t, "two deals of one message", func(t *testing.T) {
+		s := newStage(t)
+		first := s.callFor(order, theMail)
+		s.is(s.callFor(again(reworded), theMail), created)
+		named := strings.Replace(order, "clt_acme", "Acme", 1) // the same body, in other words
+		got := s.callFor(named, theMail)
+		s.is(got, replayed, "with the same arguments")
+		_, r := callFor(t, s.client, "preview_deal", named, theMail)
+		if made, _ := parse(r.RawStructuredContent).str("made"); got.id != first.id || made != first.id {
+			t.Errorf("the first one's body again is answered with %s, and previewed with %s, want %s", got.id, made, first.id)
+		}
+		s.count(2, 2)
+	})
 	in(t, "the message is said later", func(t *testing.T) {
 		s := newStage(t)
 		first := s.call(order)
