@@ -194,7 +194,7 @@ func TestOperationsAudit(t *testing.T) {
 // TestSettingsAreTold holds that documents tell of settings that there are. The README has tables of all, made from the program.
 func TestSettingsAreTold(t *testing.T) {
 	t.Parallel()
-	variables := map[string]bool{"HEFFL_API_KEY": true, "HEFFL_MCP_TOKEN": true}
+	variables := map[string]bool{"HEFFL_API_KEY": true, "HEFFL_MCP_TOKEN": true, "HEFFL_MCP_TEST_POSTGRES": true} // the last is for tests and the bench
 	flags := map[string]bool{}
 	program := commandLine(t).Model.Node
 	for _, command := range append(program.Children, program) {
