@@ -506,3 +506,21 @@ func TestFindDealsReadOnly(t *testing.T) {
 		t.Errorf("read-only serves %+v, want find_deals and not update_deal", list.Tools)
 	}
 }
+
+// One number that no client could read costs neither its deal nor the others their structured content.
+func TestFindDealsOddNumber(t *testing.T) {
+	t.Parallel()
+	c := connectTo(t, Deps{Heffl: respond(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"data":[{"id":"dl_1","title":"odd","price":1e999,"status":"ACTIVE"},{"id":"dl_2","title":"even","price":5,"status":"ACTIVE"}]}`)
+	})})
+	r := callTool(t, c, "find_deals", `{}`)
+	want := `{"deals":[{"id":"dl_1","title":"odd","status":"ACTIVE"},{"id":"dl_2","title":"even","status":"ACTIVE","price":5}]}`
+	if diff := cmp.Diff(want, string(r.RawStructuredContent)); diff != "" {
+		t.Errorf("structured content (-want +got):\n%s", diff)
+	}
+	for _, said := range []string{"Not as documented, so only in this text: deals[0].price.\n", `"price":1e999`} {
+		if text := textOf(r); !strings.Contains(text, said) {
+			t.Errorf("the text does not have %q:\n%s", said, text)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 
 	"heffl-mcp/schema"
@@ -129,15 +130,43 @@ func answeredObject(raw json.RawMessage) json.RawMessage {
 	return o.JSON()
 }
 
-// fitting takes the members that have faults out of raw, and names them.
+// fitting takes the members that have faults out of raw, and names them. In a list of objects they are those of its items:
+// one odd number in it does not cost the list.
 func fitting(raw json.RawMessage, faults []schema.Fault) (json.RawMessage, []string) {
+	var fit object
 	var bad []string
-	o := slices.DeleteFunc(parse(raw), func(m member) bool {
-		misfit := slices.ContainsFunc(faults, func(f schema.Fault) bool { return f.In(m.name) })
-		if misfit {
-			bad = append(bad, m.name)
+	for _, m := range parse(raw) {
+		rest := slices.DeleteFunc(slices.Clone(faults), func(f schema.Fault) bool { return !f.In(m.name) })
+		if len(rest) == 0 {
+			fit = append(fit, m)
+			continue
 		}
-		return misfit
-	})
-	return o.JSON(), bad
+		var odd []string
+		list := eachItem(m.value, func(i int, item json.RawMessage) json.RawMessage {
+			var within []schema.Fault
+			rest = slices.DeleteFunc(rest, func(f schema.Fault) bool {
+				below, ok := strings.CutPrefix(f.Path, at(m.name, i))
+				if !ok || below == "" {
+					return false
+				}
+				f.Path = strings.TrimPrefix(below, ".")
+				within = append(within, f)
+				return true
+			})
+			if len(within) == 0 {
+				return item
+			}
+			item, names := fitting(item, within)
+			for _, name := range names {
+				odd = append(odd, at(m.name, i)+"."+name)
+			}
+			return item
+		})
+		if len(odd) == 0 || len(rest) > 0 {
+			bad = append(bad, m.name)
+			continue
+		}
+		fit, bad = append(fit, member{m.name, list}), append(bad, odd...)
+	}
+	return fit.JSON(), bad
 }
