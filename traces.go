@@ -35,7 +35,7 @@ import (
 )
 
 // A tracing makes a span of each tool call, as a part of its client's trace, and one of each request to Heffl
-// that the call makes, and sends them to a collector. They hold no argument, and no key or token.
+// that the call makes, and sends them to a collector. They hold no argument but for IDs in paths, and no key or token.
 type tracing struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
