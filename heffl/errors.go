@@ -329,12 +329,16 @@ func (c *Client) redactBody(body []byte) []byte {
 	return body
 }
 
-// escapedASCII is a character that JSON need not escape, escaped.
-var escapedASCII = regexp.MustCompile(`\\u00[2-7][0-9A-Fa-f]|\\/`)
+// escapedASCII is a character that JSON need not escape, escaped; or any other escape, so that none is taken to begin with the
+// backslash that another ends with.
+var escapedASCII = regexp.MustCompile(`\\(?:u00[2-7][0-9A-Fa-f]|.)`)
 
 func unescapeASCII(escape []byte) []byte {
 	if escape[1] == '/' {
 		return escape[1:]
+	}
+	if len(escape) != len(`\u0000`) {
+		return escape
 	}
 	n, _ := strconv.ParseUint(string(escape[2:]), 16, 8) // four hexadecimal digits
 	if n == '"' || n == '\\' {

@@ -454,6 +454,7 @@ func TestRedactBody(t *testing.T) {
 		`{"a":"\u006b\u0022\u003C\u005c\u0026\u002f\u0031ab"}`: `{"a":"•••"}`,
 		`{"a":"k%22%3C%5C%26%2F1ab"}`:                          `{"a":"•••"}`,
 		`{"a":"ayI8XCYvMWFi"}`:                                 `{"a":"•••"}`,
+		`{"a":"k\"<\\&/1ab","b":"\\u0041\\/\\\u0041\n\u00e9"}`: `{"a":"•••","b":"\\u0041\\/\\A\n\u00e9"}`,
 	} {
 		if got := string(c.redactBody([]byte(body))); got != want {
 			t.Errorf("redactBody(%s) = %s, want %s", body, got, want)
