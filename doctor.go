@@ -473,7 +473,8 @@ func workspaceCheck(ctx context.Context, p *patient) (state, found, do string) {
 		}
 	}
 	q := heffl.ListQuery{}
-	part("pipelines")(size(p.client.ListPipelines(ctx, q)))
+	pipelines, err := p.client.ListPipelines(ctx, q)
+	part("pipelines")(size(pipelines, err))
 	part("users")(size(p.client.ListUsers(ctx, q)))
 	part("sources")(size(p.client.ListSources(ctx, q)))
 	part("tags")(size(p.client.ListTags(ctx, q)))
@@ -481,6 +482,9 @@ func workspaceCheck(ctx context.Context, p *patient) (state, found, do string) {
 	part("custom fields of deals")(size(p.client.ListCustomFields(ctx, "deals", "", q)))
 	if len(no) > 0 {
 		return bad, "not readable: " + strings.Join(no, ", "), "give the user who made the key the permission to see these in Heffl; until then only their IDs are understood, not their names"
+	}
+	if len(pipelines.Items) == 0 {
+		return bad, strings.Join(has, ", "), "a deal needs a pipeline: make one in Heffl, or give the user who made the key the permission to see those that are there"
 	}
 	return good, strings.Join(has, ", "), ""
 }

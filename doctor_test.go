@@ -98,6 +98,7 @@ func TestDoctor(t *testing.T) {
 			w.Header().Set("RateLimit-Reset", "3000")
 			_, _ = io.WriteString(w, `{"data":[]}`)
 		}), code: 1, want: []symptom{{"budget", bad, "no requests are left"}}},
+		"no pipelines":  {heffl: over(replies(200, json, `{"data":[]}`)), code: 1, want: []symptom{{"call", good, ""}, {"workspace", bad, "a deal needs a pipeline"}}},
 		"spaces":        {heffl: well, env: []string{"HEFFL_API_KEY= test-key "}, want: []symptom{{"key", good, "the spaces around it are left out"}}},
 		"no key":        {heffl: well, env: []string{"HEFFL_API_KEY="}, code: 1, want: []symptom{{"key", bad, "heffl-mcp login"}, {"call", unknown, "no key to ask with"}, {"connection", good, ""}}},
 		"two keys":      {heffl: well, env: []string{"HEFFL_API_KEY=one two"}, code: 1, want: []symptom{{"key", bad, "contains a space"}, {"call", unknown, "no key to ask with"}}},
