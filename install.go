@@ -178,9 +178,6 @@ func serverArgs(k *kong.Context, s *settings) (args []string, err error) {
 	if err := (&heffl.Client{BaseURL: s.BaseURL}).Check(); err != nil {
 		return nil, usageError{err}
 	}
-	if u, err := url.Parse(s.State); err == nil && u.User != nil {
-		return nil, usage("--state holds a password, which is not written into a configuration; set HEFFL_MCP_STATE where the client starts the server")
-	}
 	for _, p := range k.Path {
 		if p.Flag == nil || !isSetting(p.Flag.Name) {
 			continue
@@ -195,6 +192,9 @@ func serverArgs(k *kong.Context, s *settings) (args []string, err error) {
 		case []string:
 			args = append(args, name+"="+strings.Join(v, ","))
 		case string:
+			if p.Flag.Name == "state" && mayHoldPassword(v) {
+				return nil, usage("--state holds a password, which is not written into a configuration; set HEFFL_MCP_STATE where the client starts the server")
+			}
 			if isFile(p.Flag.Name, v) {
 				if v, err = filepath.Abs(v); err != nil {
 					return nil, err
@@ -206,6 +206,22 @@ func serverArgs(k *kong.Context, s *settings) (args []string, err error) {
 		}
 	}
 	return args, nil
+}
+
+// mayHoldPassword reports whether a journal's address has a password in it, or cannot be told to have none.
+func mayHoldPassword(state string) bool {
+	if !strings.Contains(state, "://") {
+		return false
+	}
+	u, err := url.Parse(state)
+	if err != nil {
+		return true
+	}
+	_, has := u.User.Password()
+	for name := range u.Query() {
+		has = has || strings.Contains(strings.ToLower(name), "password")
+	}
+	return has
 }
 
 // isSetting reports whether a flag is one of the server.
