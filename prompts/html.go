@@ -39,8 +39,12 @@ var ended = map[atom.Atom]struct{ of, within []atom.Atom }{
 	atom.Tfoot: {[]atom.Atom{atom.Thead, atom.Tbody}, []atom.Atom{atom.Table}},
 }
 
-// hidden is what a style says of an element that a reader is not to see.
-var hidden = regexp.MustCompile(`(?i)display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(px|pt|em|%)?\s*(;|!|$)|opacity\s*:\s*0(\.0+)?\s*(;|!|$)|mso-hide\s*:\s*all|max-height\s*:\s*0(px)?\s*(;|!|$)`)
+// hidden is what a style says of an element that a reader is not to see: it is not there, has no size, cannot be seen through
+// all of it, or stands outside the page. What style sheets and colours hide is not known here.
+var hidden = regexp.MustCompile(`(?i)display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all` +
+	`|font-size\s*:\s*((0(\.\d+)?|\.\d+|1(\.0+)?)p[xt]|0(r?em|%)?)\s*(;|!|$)|max-height\s*:\s*0(px)?\s*(;|!|$)` +
+	`|opacity\s*:\s*(0(\.0\d*)?|\.0\d*)\s*(;|!|$)|(^|[;\s])color\s*:\s*transparent` +
+	`|(text-indent|left|top)\s*:\s*-(\d{4}|\d{3,}(\.\d+)?(r?em|%|vw|vh))`)
 
 var styleComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
 

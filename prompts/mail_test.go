@@ -72,6 +72,10 @@ func TestReadLetter(t *testing.T) {
 		"HTML without end tags": {
 			email:  head + "Content-Type: text/html\n\n<body><p style='display:/**/none'>preview<p>five seats<ul><li hidden>a<li>b</ul><table><tr hidden><td>c<tr><td>d<td hidden>e<td>f</table>",
 			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five seats\n\n- b\n\nd | f", dropped: "the HTML (this is its text); text that the HTML hides from its reader"},
+		"HTML with what is outside the page, or too small": {
+			email: head + "Content-Type: text/html\n\n<div style='position:absolute;left:-9999px'>a</div><p style='text-indent:-999em'>b</p><i style='font-size:1px'>c</i><i style='font-size:.1pt'>d</i><i style='opacity:.01'>e</i><i style='color: transparent'>f</i>" +
+				"<p style='background-color:transparent;margin-left:-18.0pt;text-indent:-18.0pt;font-size:11pt;opacity:0.5'>five</p><p style='font-size:1.1px0;opacity:1'>seats</p>",
+			header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "five\n\nseats", dropped: "the HTML (this is its text); text that the HTML hides from its reader"},
 		"what was decoded when it was pasted": {
 			email: head + "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\nFünf Plätze – 500 €", header: "From: Ada <ada@acme.example>\nSubject: Seats", text: "Fünf Plätze – 500 €"},
 		"copied from a window, in German": {email: "Von: Ada <ada@acme.example>\nGesendet: Montag\nAn: Bo\nBetreff: Plätze\n\nFünf Plätze.\n\nVon: Bo\nGesendet: Sonntag\nAn: Ada\n\nAngebot", text: "Von: Ada <ada@acme.example>\nGesendet: Montag\nAn: Bo\nBetreff: Plätze\n\nFünf Plätze.", quoted: "Von: Bo\nGesendet: Sonntag\nAn: Ada\n\nAngebot"},
