@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -228,9 +229,18 @@ func (w *walk) read(body io.Reader) string {
 	return string(text)
 }
 
+// travelHeaders are fields of which an e-mail as it travels has one at least. Where there is none, somebody or some form has
+// written the fields, and each may matter: when it was sent, how many seats.
+var travelHeaders = []string{"Message-ID", "MIME-Version", "Received", "Content-Type", "Content-Transfer-Encoding", "Return-Path", "Delivered-To"}
+
 // fields are the header fields that matter, each on a line of its own.
 func (w *walk) fields(h mail.Header) string {
 	var b strings.Builder
+	line := func(name, value string) {
+		if value = cut(oneLine(value), maxField); value != "" {
+			b.WriteString(name + ": " + value + "\n")
+		}
+	}
 	for _, name := range shownHeaders {
 		if !h.Has(name) {
 			continue
@@ -249,8 +259,16 @@ func (w *walk) fields(h mail.Header) string {
 			}
 			value = strings.Join(all, ", ")
 		}
-		if value = cut(oneLine(value), maxField); value != "" {
-			b.WriteString(name + ": " + value + "\n")
+		line(name, value)
+	}
+	if slices.ContainsFunc(travelHeaders, h.Has) {
+		return b.String()
+	}
+	for f := h.Fields(); f.Next(); {
+		if !slices.ContainsFunc(shownHeaders, func(name string) bool { return strings.EqualFold(name, f.Key()) }) {
+			value, err := f.Text()
+			w.problem(err)
+			line(f.Key(), value)
 		}
 	}
 	return b.String()
