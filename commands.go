@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -284,7 +285,8 @@ func (c sandboxCommand) Run(ctx context.Context, s *settings, streams streams) e
 	if err != nil {
 		return usageError{err}
 	}
-	sb := sandbox.New(sandbox.Options{})
+	// A client's journal outlives this workspace: what it remembers must not be taken for what is made in another one.
+	sb := sandbox.New(sandbox.Options{Series: strings.ToLower(rand.Text()[:6])})
 	defer sb.Close()
 	srv := &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	s.log(streams.err).InfoContext(ctx, "serving a stand-in for the Heffl API; any key is taken, nothing is kept", "HEFFL_BASE_URL", fmt.Sprintf("http://%s/api/v2", ln.Addr()))

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"net"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"heffl-mcp/heffl/sandbox"
@@ -151,5 +155,41 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if want == 0 || len(got) != want {
 		ts.Fatalf("%d requests, but answers to %d", want, len(got))
+	}
+}
+
+// TestSandboxStartedAgain holds that what a journal remembers of a sandbox that has ended is not in the way of what is made in
+// the next one.
+func TestSandboxStartedAgain(t *testing.T) {
+	t.Parallel()
+	var at atomic.Pointer[url.URL]
+	env := upstream(t, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at.Load()) }})
+	env = append(env, "HEFFL_MCP_STATE="+filepath.Join(t.TempDir(), "journal.db"))
+	ids := map[any]bool{}
+	for _, title := range []string{"Rollout", "Renewal"} {
+		sb := start(t, nil, "sandbox", "--addr=127.0.0.1:0", "--log-format=json")
+		line, err := sb.err.line(bounded(t), func(l string) bool { return strings.Contains(l, "HEFFL_BASE_URL") })
+		if err != nil {
+			t.Fatalf("%v; standard error:\n%s", err, sb.err.String())
+		}
+		address, err := url.Parse(decode(t, json.RawMessage(line))["HEFFL_BASE_URL"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.Store(address.ResolveReference(&url.URL{Path: "/"}))
+		for _, want := range []string{"created", "replayed"} {
+			got := untilDone(t, env, deal(t, title))
+			if id, _ := got.ID.(string); got.Outcome != want || !regexp.MustCompile(`^dl_[a-z2-7]{6}_1001$`).MatchString(id) {
+				t.Errorf("create_deal(%s) = %+v, want %s with the first ID of its sandbox", title, got, want)
+			}
+			ids[got.ID] = true
+		}
+		if err := sb.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-sb.ended
+	}
+	if len(ids) != 2 {
+		t.Errorf("two sandboxes gave out the IDs %v", ids)
 	}
 }

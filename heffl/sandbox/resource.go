@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -169,10 +170,15 @@ func (s *Sandbox) checkExists(v *validator) *apiError {
 	return nil
 }
 
-// insert adds a record that lists show after hideFor. An empty id takes the next one: dl_1001, dl_1002 ...
+// insert adds a record that lists show after hideFor. An empty id takes the next one: dl_1001, dl_1002 ..., or
+// those of Options.Series.
 func (s *Sandbox) insert(r *resource, id string, f fields, now time.Time, hideFor time.Duration) *record {
 	if id == "" {
-		id = fmt.Sprintf("%s%d", r.prefix, 1000+s.next(r.prefix))
+		id = r.prefix
+		if s.options.Series != "" {
+			id += s.options.Series + "_"
+		}
+		id += strconv.Itoa(1000 + s.next(r.prefix))
 	}
 	s.seq++
 	rec := &record{id: id, seq: s.seq, fields: f, created: now, updated: now, visibleFrom: now.Add(hideFor)}

@@ -37,6 +37,7 @@ type Options struct {
 	Key       string                      // the one x-api-key that is accepted; empty: any non-empty one
 	Now       func() time.Time            // the clock of stamps, rate windows and visibility; nil: time.Now. Waits always use timers
 	RateLimit int                         // requests a minute for one key; 0: DefaultRateLimit; negative: no limit
+	Series    string                      // letters and digits in the IDs that are given out, such as k3x9 (dl_k3x9_1001), to tell them from those of another sandbox; empty: none (dl_1001)
 	Fault     func(r *http.Request) Fault // asked once for each request that has a good key and is within the limit; nil: none. The X-Sandbox-Fault header works besides
 }
 

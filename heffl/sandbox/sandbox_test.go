@@ -310,3 +310,14 @@ func TestClose(t *testing.T) {
 		t.Error("a client made after Close() was answered")
 	}
 }
+
+// TestSeries holds that the IDs of two sandboxes can be told apart where that is asked for.
+func TestSeries(t *testing.T) {
+	t.Parallel()
+	for series, want := range map[string]string{"": "dl_1001", "k3x9": "dl_k3x9_1001"} {
+		_, a := start(t, sandbox.Options{RateLimit: -1, Series: series})
+		if got := a.ok("POST", "/deals", deal("")); got["id"] != want {
+			t.Errorf("series %q: the first deal is %v, want %s", series, got["id"], want)
+		}
+	}
+}
