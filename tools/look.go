@@ -71,7 +71,7 @@ func (t thing) answer(sent object, made *found, how string) *answer {
 		if made.forMessage {
 			by = "for the same message"
 		}
-		a.text = fmt.Sprintf("This %s was created by an earlier call %s; nothing was sent now: %s.", t.name, by, words)
+		a.text = fmt.Sprintf("This %s was created by an earlier call %s; nothing was sent now. As it was then: %s.", t.name, by, words)
 		a.meta[replayed] = true
 	case recovered:
 		a.text = fmt.Sprintf("This %s was created by an earlier request that got no answer, and has now been found; no second one was made: %s.", t.name, words)

@@ -54,7 +54,7 @@ func TestOnceOthers(t *testing.T) {
 				first := s.untilSettled(o.args)
 				s.is(first, want.outcome)
 				again := s.call(o.args)
-				s.is(again, replayed, "nothing was sent now")
+				s.is(again, replayed, "nothing was sent now. As it was then: ")
 				if first.id != again.id {
 					t.Errorf("told of %s and %s, want the same", first.id, again.id)
 				}
