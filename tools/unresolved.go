@@ -67,10 +67,14 @@ func (r *reading) elsewhere(kind workspace.Kind, e *workspace.Elsewhere) string 
 	switch {
 	case e.Why == workspace.OtherPipeline && r.scope.name != "":
 		s := fmt.Sprintf("%s is a %s of the pipeline %s, and this deal is in %s; ", name, kind, where, r.pipelineName())
+		instead := "give a " + string(kind) + " of " + r.pipelineName()
 		if kind == workspace.CustomField {
-			return s + "leave it out, or put the deal into " + where
+			instead = "leave it out"
 		}
-		return s + "put it into " + where + ", or give a " + string(kind) + " of " + r.pipelineName()
+		if slices.Contains(r.properties, "pipelineId") { // else the deal stays in its pipeline
+			instead += ", or put the deal into " + where
+		}
+		return s + instead
 	case e.Why == workspace.OtherPipeline:
 		return fmt.Sprintf("%s is a %s of the pipeline %s only", name, kind, where)
 	case e.Why == workspace.OtherType:
