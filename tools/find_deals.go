@@ -31,7 +31,7 @@ var findDeals = tool[FindDealsArgs, FoundDeals]{
 // FindDealsArgs says which deals to find. What is left out does not count.
 type FindDealsArgs struct {
 	Query       string `json:"query,omitempty" jsonschema:"maxLength=200" jsonschema_extras:"x-visible=true,x-aka=search text q keyword title name number" jsonschema_description:"Part of title, number or client's name"`
-	ID          string `json:"id,omitempty" jsonschema_extras:"x-visible=true,x-aka=dealId deal" jsonschema_description:"dl_ ID, given alone"`
+	ID          string `json:"id,omitempty" names:"deal" jsonschema_extras:"x-visible=true,x-aka=dealId deal dealNumber" jsonschema_description:"ID, number or title, given alone"`
 	ClientID    string `json:"clientId,omitempty" names:"client" jsonschema_extras:"x-visible=true,x-aka=client company companyId contact contactId customer customerId account clientName" jsonschema_description:"Name, e-mail or ID"`
 	PipelineID  string `json:"pipelineId,omitempty" names:"pipeline" jsonschema_extras:"x-visible=true,x-aka=pipeline pipelineName" jsonschema_description:"Name or ID"`
 	StageID     string `json:"stageId,omitempty" names:"stage" jsonschema_extras:"x-visible=true,x-aka=stage stageName" jsonschema_description:"Name or ID"`
@@ -56,18 +56,11 @@ const (
 	pageRows = 100 // that are read at once
 )
 
-// aloneByID holds that an ID is one of a deal, and that nothing else says which deal is meant.
+// aloneByID holds that nothing else than an ID says which deal is meant.
 func aloneByID(_ context.Context, r *reading) error {
-	id, ok := r.doc.str("id")
+	_, ok := r.doc.str("id")
 	if !ok || slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == "id" }) {
 		return nil
-	}
-	switch kind := workspace.KindOfID(id); kind {
-	case workspace.Deal:
-	case "":
-		r.problems = append(r.problems, "id: "+brief(quoted(id))+" is no ID of a deal (dl_...); give a title, number or name as query")
-	default:
-		r.problems = append(r.problems, fmt.Sprintf("id: %s is the ID of a %s, and one of a deal (dl_...) is wanted here", brief(quoted(id)), kind))
 	}
 	var others []string
 	for _, m := range r.doc.without("id").without("limit") {

@@ -198,6 +198,15 @@ func TestFindDealByID(t *testing.T) {
 	if reads := sb.Requests(); len(reads) != 2 || reads[0].Path != "/deals/dl_acme_renewal" || reads[1].Path != "/deals/dl_gone" {
 		t.Errorf("two IDs cost %+v, want one read each", reads)
 	}
+	for _, words := range []string{"DEAL002", "deal002", "Acme renewal"} { // as update_deal takes them
+		f = findBy(t, c, `{"id":"`+words+`"}`)
+		if len(f.Deals) != 1 || f.ids()[0] != "dl_acme_renewal" || !strings.Contains(f.raw, `"cf_renewal_date":"2027-04-01"`) {
+			t.Errorf("find_deals(id %s) = %s, want the whole deal", words, f.raw)
+		}
+	}
+	if r := callTool(t, c, "find_deals", `{"id":"DEAL999"}`); !r.IsError || !strings.Contains(textOf(r), `id: no deal is named "DEAL999"`) {
+		t.Errorf("find_deals(a number of nothing) = %s, want that there is none", textOf(r))
+	}
 	broken := between(t, sb, func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusForbidden); return true })
 	if r := callTool(t, broken, "find_deals", `{"id":"dl_acme_renewal"}`); !r.IsError || notesOf(r)["heffl-mcp/outcome"] != refused {
 		t.Errorf("find_deals(403) = %s, want an error", textOf(r))
@@ -209,31 +218,30 @@ func TestFindDealsRefuses(t *testing.T) {
 	sb := newSandbox(t)
 	c := connect(t, sb)
 	for args, says := range map[string]string{
-		`{"id":"DEAL002"}`:                                   `id: "DEAL002" is no ID of a deal (dl_...); give a title, number or name as query`,
-		`{"id":"clt_acme"}`:                                  `id: "clt_acme" is the ID of a client, and one of a deal (dl_...) is wanted here`,
-		`{"id":"dl_1","query":"a","status":"WON"}`:           "id: goes alone; leave out query, status, or leave out id",
-		`{"id":7,"clientId":"clt_acme"}`:                     "id: got 7; give a non-empty string",
-		`{"query":"  "}`:                                     "query: got ",
-		`{"query":"` + strings.Repeat("a", 201) + `"}`:       "at most 200 characters",
-		`{"limit":0}`:                                        "limit: got 0; give a number of at least 1",
-		`{"limit":51}`:                                       "limit: got 51; give a number of at most 50",
-		`{"limit":"ten"}`:                                    `limit: got "ten"; give a whole number`,
-		`{"limit":1.5}`:                                      "limit: got 1.5; give a whole number",
-		`{"status":"OPEN"}`:                                  "give one of ACTIVE, WON, LOST",
-		`{"search":"a"}`:                                     "search: unknown property; did you mean query?",
-		`{"dealId":"dl_1"}`:                                  "dealId: unknown property; did you mean id?",
-		`{"owner":"Sara"}`:                                   "owner: unknown property; did you mean ownerUserId?",
-		`{"cf_region":"North"}`:                              "cf_region: unknown property",
-		`{"stageId":"Won"}`:                                  `stageId: 2 stages are named "Won": `,
-		`{"stageId":"Nowhere"}`:                              `stageId: no stage is named "Nowhere"; there are `,
-		`{"stageId":"Contract","pipelineId":"Sales"}`:        `stageId: "Contract" is a stage of the pipeline "Enterprise", and this deal is in "Sales"`,
-		`{"stageId":"Proposal","pipelineId":"Q"}`:            `correct 1 fault and call again:` + "\n" + `- pipelineId: no pipeline is named "Q"`,
-		`{"clientId":"Falcon Logistics"}`:                    `clientId: 2 clients are named "Falcon Logistics": `,
-		`{"ownerUserId":"Omar"}`:                             `ownerUserId: 2 users are named "Omar": `,
-		`{"clientId":"dl_1"}`:                                `clientId: "dl_1" is the ID of a deal`,
-		`{"cursor":"what"}`:                                  "cursor: it goes with other arguments, or is none; leave cursor out",
-		`{"cursor":"e30"}`:                                   "cursor: it goes with other arguments, or is none; leave cursor out",
-		`{"cursor":"e30","limit":99,"stageId":"Won","id":7}`: "correct 3 faults",
+		`{"id":"clt_acme"}`:                            `id: "clt_acme" is the ID of a client, and a deal is wanted here; give its name, or its ID or number`,
+		`{"id":"dl_1","query":"a","status":"WON"}`:     "id: goes alone; leave out query, status, or leave out id",
+		`{"id":7,"clientId":"clt_acme"}`:               "id: got 7; give a non-empty string",
+		`{"query":"  "}`:                               "query: got ",
+		`{"query":"` + strings.Repeat("a", 201) + `"}`: "at most 200 characters",
+		`{"limit":0}`:                                  "limit: got 0; give a number of at least 1",
+		`{"limit":51}`:                                 "limit: got 51; give a number of at most 50",
+		`{"limit":"ten"}`:                              `limit: got "ten"; give a whole number`,
+		`{"limit":1.5}`:                                "limit: got 1.5; give a whole number",
+		`{"status":"OPEN"}`:                            "give one of ACTIVE, WON, LOST",
+		`{"search":"a"}`:                               "search: unknown property; did you mean query?",
+		`{"dealId":"dl_1"}`:                            "dealId: unknown property; did you mean id?",
+		`{"owner":"Sara"}`:                             "owner: unknown property; did you mean ownerUserId?",
+		`{"cf_region":"North"}`:                        "cf_region: unknown property",
+		`{"stageId":"Won"}`:                            `stageId: 2 stages are named "Won": `,
+		`{"stageId":"Nowhere"}`:                        `stageId: no stage is named "Nowhere"; there are `,
+		`{"stageId":"Contract","pipelineId":"Sales"}`:  `stageId: "Contract" is a stage of the pipeline "Enterprise", and this deal is in "Sales"`,
+		`{"stageId":"Proposal","pipelineId":"Q"}`:      `correct 1 fault and call again:` + "\n" + `- pipelineId: no pipeline is named "Q"`,
+		`{"clientId":"Falcon Logistics"}`:              `clientId: 2 clients are named "Falcon Logistics": `,
+		`{"ownerUserId":"Omar"}`:                       `ownerUserId: 2 users are named "Omar": `,
+		`{"clientId":"dl_1"}`:                          `clientId: "dl_1" is the ID of a deal`,
+		`{"cursor":"what"}`:                            "cursor: it goes with other arguments, or is none; leave cursor out",
+		`{"cursor":"e30"}`:                             "cursor: it goes with other arguments, or is none; leave cursor out",
+		`{"cursor":"e30","limit":99,"ownerUserId":"Omar","id":7}`: "correct 3 faults",
 	} {
 		r := callTool(t, c, "find_deals", args)
 		if text := textOf(r); !r.IsError || !strings.Contains(text, says) || notesOf(r)["heffl-mcp/outcome"] != invalid {
