@@ -124,17 +124,21 @@ func (d *desk) fields(ctx context.Context, b *strings.Builder, pipelines []strin
 				continue
 			}
 			if told[f.Key] = true; len(told) == 1 {
-				b.WriteString("Custom fields of deals, by label (key):\n")
+				b.WriteString("Custom fields of deals, by label (key, type), with their options:\n")
 			}
 			if len(told) > maxFields {
 				continue
 			}
-			fmt.Fprintf(b, "- %s (%s)", label(f.Label), f.Key)
+			fmt.Fprintf(b, "- %s (%s", label(f.Label), f.Key)
+			if f.Type != "" {
+				b.WriteString(", " + label(f.Type))
+			}
+			b.WriteString(")")
 			if id != "" {
 				fmt.Fprintf(b, ", in the pipeline %s only", id)
 			}
 			for i, o := range f.Options[:min(len(f.Options), maxOptions)] {
-				b.WriteString(map[bool]string{true: ": one of ", false: ", "}[i == 0] + label(o.Label))
+				b.WriteString(map[bool]string{true: ": ", false: ", "}[i == 0] + label(o.Label))
 			}
 			if more := len(f.Options) - maxOptions; more > 0 {
 				fmt.Fprintf(b, " and %d more", more)
