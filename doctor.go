@@ -162,6 +162,9 @@ func keyCheck(ctx context.Context, p *patient) (state, found, do string) {
 		p.client.Key = key
 	}
 	found = fmt.Sprintf("of %s, %d characters", place, len(key))
+	if info, err := os.Stat(place); filepath.IsAbs(place) && err == nil && runtime.GOOS != "windows" && info.Mode()&0o077 != 0 { // a file of login
+		return bad, found + "; others on this machine may read it", "chmod 600 '" + place + "', and make a new key in Heffl if others did"
+	}
 	if raw := os.Getenv("HEFFL_API_KEY"); place == "HEFFL_API_KEY" && raw != key {
 		found += "; the spaces around it are left out"
 	}

@@ -239,6 +239,37 @@ func TestDoctorClients(t *testing.T) {
 	}
 }
 
+// TestDoctorKeptKey holds that a file of login which others may read is bad, and its key works all the same.
+func TestDoctorKeptKey(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no modes there")
+	}
+	env := append(upstream(t, newSandbox(t, sandbox.Options{})), "HEFFL_API_KEY=", "HEFFL_MCP_KEYRING=off")
+	home := t.TempDir()
+	env = append(env, "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"), "HEFFL_MCP_STATE=:memory:")
+	p := start(t, env, "login")
+	_, _ = io.WriteString(p.in, "hk_kept_key")
+	_ = p.in.Close()
+	p.exit(t, 0)
+	symptom{"key", good, "characters"}.in(t, examine(t, 0, env))
+	var file string
+	if err := filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".key") {
+			file = path
+		}
+		return err
+	}); err != nil || file == "" {
+		t.Fatalf("no file of login was found (%v)", err)
+	}
+	if err := os.Chmod(file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	found := examine(t, 1, env)
+	symptom{"key", bad, "chmod 600 '" + file + "'"}.in(t, found)
+	symptom{"call", good, ""}.in(t, found)
+}
+
 // TestDoctorStops holds that it can be stopped while it waits.
 func TestDoctorStops(t *testing.T) {
 	t.Parallel()
