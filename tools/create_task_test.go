@@ -52,7 +52,9 @@ func TestCreateTaskRefuses(t *testing.T) {
 		`{"title":"a","dealId":"clt_1"}`:                   {`dealId: "clt_1" is the ID of a client, and a deal is wanted here`},
 		`{"title":"a","assigneeIds":["tag_1"]}`:            {`assigneeIds[0]: "tag_1" is the ID of a tag`},
 		`{"title":"a","entity":"deals","entityId":"dl_1"}`: {"entityId: unknown property; did you mean dealId?", "entity: unknown property"},
-		`{"title":"a","due_date":"2027-03-02"}`:            {"due_date: unknown property; did you mean dueDate?"},
+		// What is allowed is told once, however many properties are unknown.
+		`{"title":"a","color":1,"shade":2}`:     {"color: unknown property; allowed are title, ", "shade: unknown property; allowed are the same as for color"},
+		`{"title":"a","due_date":"2027-03-02"}`: {"due_date: unknown property; did you mean dueDate?"},
 	} {
 		sb := newSandbox(t)
 		text := textOf(callTool(t, connect(t, sb), "create_task", args))

@@ -58,10 +58,19 @@ func refusal(faults []schema.Fault, problems []string, repairs []schema.Repair) 
 	all := len(faults) + len(problems)
 	var b strings.Builder
 	fmt.Fprintf(&b, "nothing was sent; correct %s and call again:", count(all, "fault"))
-	for i := range all { // most may not be told, so each is worded when it is its turn
+	told := map[string]string{} // where, by what is allowed of properties
+	for i := range all {        // most may not be told, so each is worded when it is its turn
 		var line string
 		if i < len(faults) {
-			line = faults[i].Error()
+			f := faults[i]
+			if f.Keyword == "unknown" && f.Meant == "" {
+				if path, ok := told[f.Want]; ok {
+					f.Want = "the same as for " + path // the list is long, and costs a model each time
+				} else {
+					told[f.Want] = f.Path
+				}
+			}
+			line = f.Error()
 		} else {
 			line = problems[i-len(faults)]
 		}
