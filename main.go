@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -50,6 +51,8 @@ type commands struct {
 	Logout    logoutCommand    `cmd:"" help:"Forget that key."`
 	Doctor    doctorCommand    `cmd:"" help:"Check the key, the way to Heffl, the journal and the clients, and say what to do."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 const about = `A Model Context Protocol server for the Heffl CRM.
@@ -85,8 +88,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		kong.Name("heffl-mcp"),
 		kong.Description(about),
 		kong.Writers(out, errOut),
-		kong.Exit(func(int) { exited = true }), // after --help, the one thing that kong ends a program for here
-		kong.Vars{"clients": strings.Join(install.Clients(), ",")},
+		kong.Exit(func(int) { exited = true }), // after --help and --version, which alone kong ends a program for here
+		kong.Vars{"clients": strings.Join(install.Clients(), ","), "version": version()},
+		kong.KindMapper(reflect.Bool, onOff{}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{in, out, errOut}),
@@ -95,6 +99,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	)
 	if err != nil {
 		return err
+	}
+	if len(args) > 0 && args[0] == "help" { // as others have it
+		args = append(args[1:], "--help")
 	}
 	command, err := parser.Parse(args)
 	if exited {

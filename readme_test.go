@@ -78,7 +78,7 @@ func settingsTable(t *testing.T, command string) string {
 		node = node.Children[i]
 	}
 	for _, flag := range node.Flags {
-		if flag.Name == "help" {
+		if flag.Name == "help" || flag.Name == "version" {
 			continue
 		}
 		var variables string
