@@ -301,7 +301,7 @@ type journalCommand struct {
 	Limit   int  `default:"50" placeholder:"50" help:"At most so many."`
 }
 
-// Run lists what this program has created, newest first. The journal holds no key; whose entries
+// Run lists what this program has made or was asked to make, newest first. The journal holds no key; whose entries
 // they are is a hash.
 func (c journalCommand) Run(ctx context.Context, s *settings, streams streams) error {
 	if c.Limit < 1 {

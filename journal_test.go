@@ -78,6 +78,7 @@ func TestJournalCommand(t *testing.T) {
 	} {
 		start(t, env, "call", c.tool, put(t, filepath.Join(t.TempDir(), "args.json"), c.args)).exit(t, 0)
 	}
+	notDone(t, env, json.RawMessage(`{"title":"ACME: renewal","clientId":"clt_acme","pipelineId":"dpl_sales"}`)) // one looks the same
 	notDone(t, env, json.RawMessage(`{"title":"Refused","clientId":"clt_nobody","pipelineId":"dpl_sales"}`))
 	mute := newSandbox(t, sandbox.Options{Fault: func(r *http.Request) sandbox.Fault {
 		if r.Method == http.MethodPost {
@@ -93,6 +94,7 @@ WHEN                 OUTCOME    WHAT     ID        TITLE
 YYYY-MM-DD hh:mm:ss  under way  deal               Cut short
 YYYY-MM-DD hh:mm:ss  unclear    deal               Never answered
 YYYY-MM-DD hh:mm:ss  refused    deal               Refused
+YYYY-MM-DD hh:mm:ss  not sent   deal               ACME: renewal
 YYYY-MM-DD hh:mm:ss  created    task     tsk_1001  Call back
 YYYY-MM-DD hh:mm:ss  created    company  clt_1002  Weiß GmbH
 YYYY-MM-DD hh:mm:ss  created    contact  clt_1001  Nora Weiß
@@ -104,7 +106,7 @@ YYYY-MM-DD hh:mm:ss  created    deal     dl_1001   Red  [31m 32m alert    next  
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
 	for args, want := range map[string][]string{
-		"":                    {"Cut short", "Never answered", "Refused", "Call back", "Weiß GmbH", "Nora Weiß", wild},
+		"":                    {"Cut short", "Never answered", "Refused", "ACME: renewal", "Call back", "Weiß GmbH", "Nora Weiß", wild},
 		"--limit=1":           {"Cut short"},
 		"--unclear":           {"Cut short", "Never answered"},
 		"--unclear --limit=1": {"Cut short"},
@@ -119,7 +121,7 @@ YYYY-MM-DD hh:mm:ss  created    deal     dl_1001   Red  [31m 32m alert    next  
 	}
 
 	all := records(t, env)
-	if l := all[6]; l.Outcome["title"] != wild || l.Outcome["id"] != made.ID || !l.Delivered {
+	if l := all[7]; l.Outcome["title"] != wild || l.Outcome["id"] != made.ID || !l.Delivered {
 		t.Errorf("journal --json of the deal %v = %+v", made.ID, l)
 	}
 	if l := all[2]; l.State != "refused" || !strings.Contains(l.Reason, "clt_nobody") || l.Outcome != nil {

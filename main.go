@@ -44,7 +44,7 @@ type commands struct {
 	Call      callCommand      `cmd:"" help:"Call one tool through the whole stack and print its structured result as JSON."`
 	Tools     toolsCommand     `cmd:"" help:"Print the tools as they are advertised, or one with its schemas, as JSON."`
 	Sandbox   sandboxCommand   `cmd:"" help:"Serve the stand-in for the Heffl API alone."`
-	Journal   journalCommand   `cmd:"" help:"List what this program has created, newest first."`
+	Journal   journalCommand   `cmd:"" help:"List what this program has made or was asked to make, and what came of it, newest first."`
 	Install   installCommand   `cmd:"" help:"Add this program to a client's configuration; flags for the server go there too."`
 	Uninstall uninstallCommand `cmd:"" help:"Take it out of a client's configuration again."`
 	Login     loginCommand     `cmd:"" help:"Keep an API key for the servers that clients start: in the operating system's keyring, else in a file of yours alone."`

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"heffl-mcp/heffl"
@@ -166,7 +167,7 @@ func (c *call) settleStray(ctx context.Context, w write, stray *journal.Record) 
 		}
 		m := &making{call: c, write: w, claim: claim}
 		if claim.Verdict == journal.Fresh { // it has been settled since: nothing was made
-			m.close(ctx, m.claim.Refused, []byte("its words mean something else now"))
+			m.close(ctx, m.claim.Refused, []byte(neverSent+"its words mean something else now"))
 			return nil, "", nil
 		}
 		made, how, err := m.settleOther(ctx)
@@ -199,7 +200,7 @@ func (m *making) settleOther(ctx context.Context) (*found, string, error) {
 	case errors.Is(err, journal.ErrLost):
 		return nil, "", nil
 	case made == nil && err == nil:
-		m.close(ctx, m.claim.Refused, []byte("it was not made, and something else is meant now"))
+		m.close(ctx, m.claim.Refused, []byte(notMade+"something else is meant now"))
 	}
 	return made, recovered, err
 }
@@ -307,7 +308,7 @@ const (
 func (m *making) make(ctx context.Context) (*found, string, error) {
 	if m.claim.Verdict == journal.Fresh {
 		if err := m.clear(ctx); err != nil {
-			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			m.close(ctx, m.claim.Refused, []byte(neverSent+strings.TrimPrefix(err.Error(), "nothing was sent, because ")))
 			return nil, "", err
 		}
 	} else if made, err := m.settle(ctx); made != nil || err != nil {
@@ -340,7 +341,7 @@ func (m *making) clear(ctx context.Context) error {
 		}
 		later := m.claim.Record.ID > rivals[i].ID
 		if later {
-			m.close(ctx, m.claim.Refused, []byte("stood back for another call"))
+			m.close(ctx, m.claim.Refused, []byte(neverSent+"stood back for another call"))
 		}
 		if _, err := m.Journal.Wait(ctx, rivals[i].ID); err != nil {
 			return m.rivalUnclear()
@@ -376,7 +377,7 @@ func (m *making) attempt(ctx context.Context) (*found, error) {
 	pause := newPause()
 	for {
 		if err := m.ready(ctx); err != nil {
-			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			m.close(ctx, m.claim.Refused, m.whyNot(err))
 			return nil, err
 		}
 		r, err := m.follow(ctx)
@@ -391,13 +392,13 @@ func (m *making) attempt(ctx context.Context) (*found, error) {
 		case !again:
 			return nil, err
 		case !within(ctx, wait):
-			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			m.close(ctx, m.claim.Refused, m.whyNot(err))
 			return nil, err
 		default:
 			m.tries--
 			m.tell(wait)
 			if err := sleep(ctx, wait); err != nil {
-				m.close(ctx, m.claim.Refused, []byte(err.Error()))
+				m.close(ctx, m.claim.Refused, m.whyNot(err))
 				return nil, err
 			}
 		}
@@ -488,7 +489,7 @@ func (m *making) record(ctx context.Context, r *heffl.Response, err error, deliv
 	switch heffl.EffectOf(err) {
 	case heffl.EffectNone:
 		if again, _ := sendAgain(err, &backoff.ZeroBackOff{}); !again || !delivered {
-			m.close(ctx, m.claim.Refused, []byte(err.Error()))
+			m.close(ctx, m.claim.Refused, m.whyNot(err))
 		}
 		return nil, err
 	case heffl.EffectDone:
@@ -524,6 +525,24 @@ func (m *making) close(ctx context.Context, end func(context.Context, []byte) er
 		return
 	}
 	m.note(ctx, end(context.WithoutCancel(ctx), why))
+}
+
+// How far an intent came that has made nothing, before the reason in the journal. Without one, Heffl refused it.
+const (
+	neverSent = "not sent: "
+	notMade   = "not made: " // what was sent was looked for, and is not there
+)
+
+// whyNot is why an intent has made nothing, as the journal keeps it.
+func (m *making) whyNot(err error) []byte {
+	_, refused := errors.AsType[*heffl.Error](err)
+	switch {
+	case refused:
+		return []byte(err.Error())
+	case m.sent:
+		return []byte(notMade + err.Error())
+	}
+	return []byte(neverSent + err.Error())
 }
 
 // ended notes how a send ended whose outcome is not known.

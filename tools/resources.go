@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"heffl-mcp/heffl"
@@ -212,6 +214,12 @@ func OutcomeOf(r journal.Record, now time.Time) string {
 		return "under way"
 	case r.State == journal.StateOpen:
 		return string(journal.StateUnclear)
+	case r.State == journal.StateRefused:
+		for _, far := range []string{neverSent, notMade} {
+			if bytes.HasPrefix(r.Outcome, []byte(far)) {
+				return strings.TrimSuffix(far, ": ")
+			}
+		}
 	}
 	return string(r.State)
 }
