@@ -516,13 +516,18 @@ func journalCheck(ctx context.Context, p *patient) (state, found, do string) {
 	if err := j.Check(ctx); err != nil {
 		return bad, err.Error(), mend
 	}
+	place, err := p.place()
 	switch {
+	case err != nil:
+		return bad, err.Error(), mend
 	case p.Sandbox && p.State == "":
 		return good, "in memory, as for the sandbox", ""
-	case strings.Contains(p.State, "://"):
-		return good, "writable, in PostgreSQL", ""
+	case strings.Contains(place, "://"):
+		return good, "writable, in PostgreSQL", "" // the address may hold a password
+	case place == ":memory:":
+		return good, "in memory: it ends with the program", ""
 	}
-	return good, "writable", ""
+	return good, "writable: " + place, ""
 }
 
 // clientChecks looks for what clients are told to start.

@@ -237,20 +237,26 @@ func learning(ctx context.Context, log *slog.Logger, m *tools.Server, end func()
 	}
 }
 
+// place is where the journal is: a file, :memory:, a URL, or off.
+func (s *settings) place() (string, error) {
+	switch {
+	case s.State != "":
+		return s.State, nil
+	case s.Sandbox:
+		return ":memory:", nil // what it is about goes with the program
+	}
+	path, err := journal.DefaultPath(os.Getenv)
+	if err != nil {
+		return "", usage("%w with --state or HEFFL_MCP_STATE", err)
+	}
+	return path, nil
+}
+
 // journal is the journal that the settings name, not opened yet; nil means off.
 func (s *settings) journal(log *slog.Logger) (*journal.Journal, error) {
-	dsn := s.State
-	switch {
-	case dsn == "off":
-		return nil, nil
-	case dsn == "" && s.Sandbox:
-		dsn = ":memory:" // what it is about goes with the program
-	case dsn == "":
-		path, err := journal.DefaultPath(os.Getenv)
-		if err != nil {
-			return nil, usage("%w with --state or HEFFL_MCP_STATE", err)
-		}
-		dsn = path
+	dsn, err := s.place()
+	if dsn == "off" || err != nil {
+		return nil, err
 	}
 	j, err := journal.New(dsn, journal.Options{Window: s.Window, Log: log})
 	if err != nil {

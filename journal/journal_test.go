@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -1187,6 +1189,32 @@ func TestDefaultPath(t *testing.T) {
 		}
 		if strings.ReplaceAll(got, `\`, "/") != test.want {
 			t.Errorf("DefaultPath(%s, %s) = %s, want %s", test.os, test.env, got, test.want)
+		}
+	}
+}
+
+// TestDefaultPathIsTold holds that the documents name the places.
+func TestDefaultPathIsTold(t *testing.T) {
+	t.Parallel()
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		path, err := journal.DefaultPathOn(system, func(name string) string {
+			return map[string]string{"HOME": "~", "LocalAppData": "%LocalAppData%"}[name]
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.ToSlash(path)
+		if system == "windows" {
+			path = strings.ReplaceAll(path, "/", `\`)
+		}
+		for _, file := range []string{"../README.md", "../docs/privacy.md"} {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(text), "`"+path+"`") {
+				t.Errorf("%s does not name %s, where the journal is on %s", file, path, system)
+			}
 		}
 	}
 }
