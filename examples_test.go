@@ -25,6 +25,7 @@ import (
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/install"
 	"heffl-mcp/tools"
 
 	"github.com/google/go-cmp/cmp"
@@ -243,11 +244,16 @@ type clientServer struct {
 // the address, say hello, and ask for the tools.
 func TestExampleClients(t *testing.T) {
 	t.Parallel()
-	for _, file := range glob(t, "clients/*.json") {
+	for _, file := range glob(t, "clients/*") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			var at place
-			server := configured(t, read(t, file))
+			server, raw := clientServer{}, read(t, file)
+			if filepath.Ext(file) == ".toml" {
+				server = configuredInTOML(t, string(raw))
+			} else {
+				server = configured(t, raw)
+			}
 			switch {
 			case server.Command != "" && server.URL == "" && (server.Type == "" || server.Type == "stdio"):
 				at = commandOf(t, server)
@@ -265,6 +271,14 @@ func TestExampleClients(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestExampleOfEachClient holds that each client that install knows has a file.
+func TestExampleOfEachClient(t *testing.T) {
+	t.Parallel()
+	for _, client := range install.Clients() {
+		glob(t, "clients/"+strings.ReplaceAll(client, "claude-desktop", "claude_desktop")+"[._]*")
 	}
 }
 
