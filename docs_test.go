@@ -38,7 +38,7 @@ func blocks(t *testing.T, file, language string) (all []string) {
 }
 
 // TestOperationsCommands runs the commands of docs/operations.md and docs/clients.md, but for the addresses and Heffl's: each
-// server must come to serve, and each request to it be answered well.
+// server must come to serve, and each request to it be answered well: a create_deal makes a deal, or is told of the one that its block has made.
 func TestOperationsCommands(t *testing.T) {
 	t.Parallel()
 	for _, need := range []string{"sh", "openssl", "curl"} {
@@ -65,6 +65,7 @@ func TestOperationsCommands(t *testing.T) {
 			}
 			address := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:8\d+`)
 			var at place
+			var outcomes []string // of calls
 			for line := range strings.Lines(strings.ReplaceAll(block, "http://127.0.0.1:4318", traces.url)) {
 				if strings.Contains(line, "heffl-mcp http ") {
 					at = launch(t, shell("exec env "+address.ReplaceAllString(line, "127.0.0.1:0"))).place(t)
@@ -73,8 +74,17 @@ func TestOperationsCommands(t *testing.T) {
 				if strings.HasPrefix(line, "curl ") {
 					line = address.ReplaceAllString(line, strings.Split(at.mcp, "/")[2])
 				}
-				if out, err := shell(line).CombinedOutput(); err != nil {
+				out, err := shell(line).CombinedOutput()
+				if err != nil {
 					t.Errorf("%s%s: %v", line, out, err)
+				}
+				if strings.Contains(line, `"create_deal"`) {
+					outcomes = append(outcomes, regexp.MustCompile(`"heffl-mcp/outcome":"\w+"`).FindString(string(out)))
+				}
+			}
+			for i, outcome := range outcomes { // of the same message, the second call gets the deal of the first
+				if want := map[bool]string{true: "created", false: "replayed"}[i == 0]; outcome != `"heffl-mcp/outcome":"`+want+`"` {
+					t.Errorf("call %d of %s ended with %s, want %s", i, block, outcome, want)
 				}
 			}
 			if at.mcp == "" {
