@@ -16,6 +16,7 @@ import (
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/install"
+	"heffl-mcp/keys"
 
 	"github.com/alecthomas/kong"
 )
@@ -74,9 +75,25 @@ func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, s
 		return err
 	}
 	if !s.Sandbox && !c.WithKey {
-		_, err = fmt.Fprintln(streams.out, "The key is what heffl-mcp login keeps; heffl-mcp doctor checks all of it.")
+		_, err = fmt.Fprintln(streams.out, s.whatNext(ctx, args))
 	}
 	return err
+}
+
+// whatNext says where a server that was installed with these flags finds its key, or what gives it one.
+func (s *settings) whatNext(ctx context.Context, args []string) string {
+	const check = "; heffl-mcp doctor checks all of it."
+	if slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--api-key-file=") }) {
+		return "The key is that of " + s.APIKeyFile + check
+	}
+	if _, _, err := s.kept().Get(ctx, s.address()); !errors.Is(err, keys.ErrNone) {
+		return "The key is what heffl-mcp login keeps" + check
+	}
+	login := "heffl-mcp login"
+	if s.address() != heffl.DefaultBaseURL {
+		login += " --base-url " + s.address()
+	}
+	return "No key is kept yet: " + login + " comes next" + check
 }
 
 type uninstallCommand struct{ installing }
