@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"heffl-mcp/journal"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
@@ -97,6 +99,39 @@ func messageID(text string) (id string, ok bool) {
 		text = text[:at] + strings.ToLower(text[at:])
 	}
 	return text, true
+}
+
+// namesMessage is how a text says which message it is about, as the header of an e-mail does.
+var namesMessage = regexp.MustCompile(`(?i)(?:^|[\s,;(])message-id:\s*(<[^<>\s]+>)`)
+
+// orIn is the source, or where that has no message's ID and the text of one custom field has, that message: a model cannot
+// set _meta, but a user may have it write down where a deal comes from. The declared properties are no custom fields. Of
+// several messages, none is the one.
+func (s *source) orIn(given object, declared []string) *source {
+	if s != nil && s.MessageID != "" {
+		return s
+	}
+	found := map[string]bool{}
+	for _, m := range given {
+		if slices.Contains(declared, m.name) || jsontext.Value(m.value).Kind() != '"' {
+			continue
+		}
+		for _, named := range namesMessage.FindAllStringSubmatch(text(jsontext.Value(m.value)), -1) {
+			if id, ok := messageID(named[1]); ok {
+				found[id] = true
+			}
+		}
+	}
+	if len(found) != 1 {
+		return s
+	}
+	var said source
+	if s != nil {
+		said = *s
+	}
+	for said.MessageID = range found {
+	}
+	return &said
 }
 
 // origin is the message as the journal has it; empty where it has no ID.

@@ -69,6 +69,27 @@ func TestSource(t *testing.T) {
 		s.is(s.callFor(again(strings.Replace(reworded, "25", "26", 1)), theMail), created)
 		s.count(3, 3)
 	})
+	in(t, "said in a custom field", func(t *testing.T) {
+		s := newStage(t)
+		field := func(args, name, value string) string {
+			return strings.TrimSuffix(args, "}") + `,"` + name + `":"` + value + `"}`
+		}
+		const note = `Message-ID: <b1c9e2d4-0417@acme.example>, From: jose.nunez@acme.example`
+		first := s.call(field(order, "cf_background", note))
+		s.is(first, created)
+		second := s.call(field(reworded, "Background", `By e-mail (message-id: <b1c9e2d4-0417@ACME.example>)`))
+		s.is(second, replayed, "for the same message")
+		third := s.callFor(reworded, theMail)
+		s.is(third, replayed, "for the same message")
+		if second.id != first.id || third.id != first.id {
+			t.Errorf("the message is answered with %s and %s, want %s", second.id, third.id, first.id)
+		}
+		s.is(s.callFor(field(reworded, "cf_background", note), otherMail), created) // _meta counts before a text
+		s.is(s.call(field(strings.Replace(reworded, "25", "26", 1), "cf_background", `In-Reply-To: <b1c9e2d4-0417@acme.example>; ask Jose <jose.nunez@acme.example>`)), created)
+		s.is(s.call(field(strings.Replace(reworded, "25", "27", 1), "cf_background", note+`, Message-ID: <other-one@acme.example>`)), created) // of two
+		s.is(s.call(strings.Replace(reworded, "25 seats for Acme", "28 seats, Message-ID: <b1c9e2d4-0417@acme.example>", 1)), created)         // a title is not where it comes from
+		s.count(5, 5)
+	})
 	in(t, "two deals of one message", func(t *testing.T) {
 		s := newStage(t)
 		first := s.callFor(order, theMail)

@@ -393,6 +393,7 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 	force, _ := doc.get("allowDuplicate")
 	c.another = string(force) == "true"
 	if t.PerMessage {
+		c.source = c.source.orIn(c.given, in.Properties())
 		c.origin = c.source.origin()
 	}
 	if len(faults)+len(misstated) == 0 && t.Effect == Adds {
