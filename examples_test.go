@@ -248,7 +248,8 @@ func TestExampleClients(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			var at place
-			server, raw := clientServer{}, read(t, file)
+			var server clientServer
+			raw := read(t, file)
 			if filepath.Ext(file) == ".toml" {
 				server = configuredInTOML(t, string(raw))
 			} else {
