@@ -16,6 +16,7 @@ import (
 
 	"heffl-mcp/heffl"
 	"heffl-mcp/heffl/sandbox"
+	"heffl-mcp/journal"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mark3labs/mcp-go/mcp"
@@ -328,10 +329,11 @@ func TestNameMeansAnother(t *testing.T) {
 		outcome     string // of the call again
 		client      string // of the only deal
 		sent        int
+		listed      string // by the journal, newest first
 	}{
-		{"it was made", "after:drop;hide=10m", recovered, "clt_acme", 1},
-		{"it was not made", "before:drop", created, "clt_globex", 2},
-		{"it was answered too late", "after:slow;wait=5s", replayed, "clt_acme", 1},
+		{"it was made", "after:drop;hide=10m", recovered, "clt_acme", 1, "recovered"},
+		{"it was not made", "before:drop", created, "clt_globex", 2, "created, not made"},
+		{"it was answered too late", "after:slow;wait=5s", replayed, "clt_acme", 1, "created"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -347,6 +349,14 @@ func TestNameMeansAnother(t *testing.T) {
 				deals := s.sb.Deals()
 				if client, _ := parse(deals[len(deals)-1]).str("clientId"); client != tt.client {
 					t.Errorf("the deal is of %s, want %s", client, tt.client)
+				}
+				records, err := s.deps.Journal.List(t.Context(), journal.Filter{Limit: 9})
+				var listed []string
+				for _, r := range records {
+					listed = append(listed, OutcomeOf(r, time.Now()))
+				}
+				if got := strings.Join(listed, ", "); got != tt.listed || err != nil {
+					t.Errorf("the journal lists %s (%v), want %s", got, err, tt.listed)
 				}
 			})
 		})
