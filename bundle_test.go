@@ -277,7 +277,7 @@ func TestBundle(t *testing.T) {
 // asks for settings that there are.
 func TestServerJSON(t *testing.T) {
 	t.Parallel()
-	schema := compile(t, read(t, "testdata/registry/server.schema.json"))
+	schema := compile(t, read(t, "testdata/registry/server.schema.json")) // without its list of example registries
 	text := string(read(t, "server.json"))
 	released := strings.NewReplacer("OWNER", "somebody", "0.0.0", "1.2.3", strings.Repeat("0", 64), strings.Repeat("a1", 32)).Replace(text)
 	for _, text := range []string{text, released} {
