@@ -35,7 +35,7 @@ func (systemRing) Get(address string) (string, error) {
 func (systemRing) Set(address, key string) error {
 	err := keyring.Set(service, address, key)
 	if errors.Is(none(err), ErrNone) {
-		return errors.New("nothing on this session bus keeps keys")
+		return errors.New("nothing on the D-Bus session bus keeps keys")
 	}
 	return err
 }
