@@ -213,6 +213,9 @@ func upstream(t testing.TB, h http.Handler) []string {
 	return []string{"HEFFL_API_KEY=test-key", "HEFFL_BASE_URL=" + srv.URL + "/api/v2"}
 }
 
+// nobody is an address at which nobody listens. That of a server which was closed may be another's by now.
+const nobody = "http://127.0.0.1:1"
+
 // newSandbox is a stand-in for Heffl that counts no requests against a limit.
 func newSandbox(t testing.TB, o sandbox.Options) *sandbox.Sandbox {
 	t.Helper()

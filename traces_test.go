@@ -293,8 +293,6 @@ func ignoring(names ...string) cmp.Option {
 func TestTracesFail(t *testing.T) {
 	t.Parallel()
 	const secret = "passw0rd-of-collector"
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, secret, http.StatusForbidden)
 	}))
@@ -318,16 +316,16 @@ func TestTracesFail(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"away":          {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(closed.URL)}, "the collector cannot be reached"},
+		"away":          {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(nobody)}, "the collector cannot be reached"},
 		"refuses":       {[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + user(refuses.URL)}, "the collector answers 403"},
 		"redirects":     {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(redirects.URL)}, "the collector answers 307"},
 		"hangs":         {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(hangs.URL)}, "context deadline exceeded"},
 		"has no URL":    {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + secret}, "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL"},
-		"speaks gRPC":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(closed.URL), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"},
+		"speaks gRPC":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(nobody), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"},
 		"is another":    {[]string{"OTEL_TRACES_EXPORTER=zipkin"}, "OTEL_TRACES_EXPORTER must be otlp or none"},
-		"bad headers":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + closed.URL, "OTEL_EXPORTER_OTLP_HEADERS=" + secret}, "OTEL_EXPORTER_OTLP_HEADERS must be"},
-		"bad timeout":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + closed.URL, "OTEL_EXPORTER_OTLP_TIMEOUT=10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT must be"},
-		"bad resources": {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(closed.URL), "OTEL_RESOURCE_ATTRIBUTES=x"}, "the collector cannot be reached"},
+		"bad headers":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + nobody, "OTEL_EXPORTER_OTLP_HEADERS=" + secret}, "OTEL_EXPORTER_OTLP_HEADERS must be"},
+		"bad timeout":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + nobody, "OTEL_EXPORTER_OTLP_TIMEOUT=10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT must be"},
+		"bad resources": {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + user(nobody), "OTEL_RESOURCE_ATTRIBUTES=x"}, "the collector cannot be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
