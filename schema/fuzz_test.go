@@ -132,7 +132,9 @@ func FuzzCheckSays(f *testing.F) {
 		f.Add([]byte(raw))
 	}
 	s := input(f)
-	doc, err := validator.UnmarshalJSON(bytes.NewReader(s.JSON()))
+	// Of what nobody sees, a control character say, more is refused than a client's engine knows: see visiblePattern.
+	seen := bytes.ReplaceAll(s.JSON(), []byte(`"\\S"`), []byte(`"[^\\s\\p{Z}\\p{C}]"`))
+	doc, err := validator.UnmarshalJSON(bytes.NewReader(seen))
 	if err != nil {
 		f.Fatal(err)
 	}

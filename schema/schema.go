@@ -240,7 +240,8 @@ func enforced(s *jsonschema.Schema, use Use) *jsonschema.Schema {
 // anyVisible is the pattern of a string that is not blank, as every client's engine reads it.
 const anyVisible = `\S`
 
-// visiblePattern is the same for Go, whose \S knows ASCII only.
+// visiblePattern is the same for Go, whose \S knows ASCII only; and control and format characters alone, which nobody sees,
+// are blank to it too.
 const visiblePattern = `[^\s\p{Z}\p{C}]`
 
 func nullable(s *jsonschema.Schema) bool { return s.Extras["x-nullable"] == true }
