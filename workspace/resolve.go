@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -206,7 +207,7 @@ func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Du
 	case Product:
 		return w.products.view(ctx, maxAge)
 	case Stage:
-		return w.stages(ctx, s.Pipeline, maxAge)
+		return w.stagesIn(ctx, s.Pipeline, maxAge)
 	case CustomField:
 		return w.fieldsOf(s.fields()).view(ctx, maxAge)
 	case FieldOption:
@@ -217,18 +218,44 @@ func (w *Workspace) view(ctx context.Context, kind Kind, s Scope, maxAge time.Du
 	return view{}, errors.New("there is no such kind")
 }
 
-func (w *Workspace) stages(ctx context.Context, within string, maxAge time.Duration) (view, error) {
+func (w *Workspace) stagesIn(ctx context.Context, within string, maxAge time.Duration) (view, error) {
 	l, pipelines, err := w.pipelines.get(ctx, maxAge)
-	v := view{records: stagesOf(pipelines, within), partial: l.Partial, at: l.At}
-	if within == "" || l.At.IsZero() { // nothing was read, so nothing is lacking
-		return v, err
-	}
-	if i := slices.IndexFunc(l.Items, func(p heffl.Pipeline) bool { return p.ID == within }); i < 0 {
+	v := view{partial: l.Partial, at: l.At}
+	i := slices.IndexFunc(l.Items, func(p heffl.Pipeline) bool { return p.ID == within })
+	switch {
+	case within == "" || l.At.IsZero(): // nothing was read, so nothing is lacking
+		v.records = stagesOf(pipelines, within)
+	case i < 0:
+		v.records = stagesOf(pipelines, within)
 		v.lacks = lacking(Pipeline, within, pipelines, l.Partial)
-	} else {
+	default:
+		v.records = w.stages.of(pipelines, within)
 		v.partial = l.Items[i].Stages == nil // what else there is does not count
 	}
 	return v, err
+}
+
+// stageViews keep what stages names can stand for in each pipeline of one reading of the list: it is more than a call
+// should have to make anew.
+type stageViews struct {
+	mu   sync.Mutex
+	list *record // the first of that reading's
+	kept map[string][]record
+}
+
+// of is the stages as seen from one of the pipelines.
+func (s *stageViews) of(pipelines []record, within string) []record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if list := &pipelines[0]; list != s.list {
+		s.list, s.kept = list, map[string][]record{}
+	}
+	records, ok := s.kept[within]
+	if !ok {
+		records = stagesOf(pipelines, within)
+		s.kept[within] = records
+	}
+	return records
 }
 
 func (w *Workspace) options(ctx context.Context, s Scope, maxAge time.Duration) (view, error) {

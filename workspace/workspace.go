@@ -55,6 +55,7 @@ type Workspace struct {
 
 	mu     sync.Mutex
 	fields map[fieldsAt]*cache[Field]
+	stages stageViews
 }
 
 // New returns a Workspace that has read nothing yet. Keys see different things, so each needs a
