@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"heffl-mcp/rawjson"
+
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
@@ -86,22 +88,19 @@ func encoded(v any) []byte {
 // locate finds the members of an object by name. Anything but an object has none. It returns what is wrong
 // where encoding/json would take another member for one of them: a repeated one, or one that differs in case.
 func locate(text []byte, in span, what string, names []string, places []span) (wrong string) {
-	for o := (object{text[:in.to], in.from}); ; {
-		name, value, ok := o.member()
-		if !ok {
-			return ""
-		}
-		i := slices.IndexFunc(names, func(n string) bool { return bytes.EqualFold(name, []byte(n)) })
+	for o := rawjson.In(text[:in.to], in.from); o.Next(); {
+		i := slices.IndexFunc(names, func(n string) bool { return bytes.EqualFold(o.Name, []byte(n)) })
 		switch {
 		case i < 0:
-		case string(name) != names[i]:
-			return fmt.Sprintf("%q in %s must be written %q", name, what, names[i])
+		case string(o.Name) != names[i]:
+			return fmt.Sprintf("%q in %s must be written %q", o.Name, what, names[i])
 		case places[i].to > 0:
-			return fmt.Sprintf("%s has more than one %q; send it once", what, name)
+			return fmt.Sprintf("%s has more than one %q; send it once", what, o.Name)
 		default:
-			places[i] = value
+			places[i] = span{o.From, o.To}
 		}
 	}
+	return ""
 }
 
 // span is the place of a value in a text; zero when there is none.
@@ -111,83 +110,4 @@ func (s span) of(text []byte) []byte { return text[s.from:s.to] }
 
 func (s span) replace(text, with []byte) []byte {
 	return slices.Concat(text[:s.from], with, text[s.to:])
-}
-
-// object reads one member of a JSON object after the other, without decoding the values. (encoding/json
-// would hide that a member is repeated; its tokens are many times as slow.)
-type object struct {
-	text []byte // valid JSON as far as it is read
-	next int    // the place of the object at first, then the end of the last member
-}
-
-// member is the next member; not ok after the last, or when there is no object.
-func (o *object) member() (name []byte, value span, ok bool) {
-	i := skipBlanks(o.text, o.next)
-	if i == len(o.text) || o.text[i] != '{' && o.text[i] != ',' {
-		return nil, span{}, false
-	}
-	i = skipBlanks(o.text, i+1)
-	if o.text[i] == '}' {
-		return nil, span{}, false
-	}
-	end := stringEnd(o.text, i)
-	name = o.text[i+1 : end-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		var unescaped string
-		if json.Unmarshal(o.text[i:end], &unescaped) == nil {
-			name = []byte(unescaped)
-		}
-	}
-	colon := skipBlanks(o.text, end)
-	value.from = skipBlanks(o.text, colon+1)
-	value.to = valueEnd(o.text, value.from)
-	o.next = value.to
-	return name, value, true
-}
-
-func skipBlanks(text []byte, i int) int {
-	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// stringEnd is the end of the string whose first quote is at i.
-func stringEnd(text []byte, i int) int {
-	for i++; text[i] != '"'; i++ {
-		if text[i] == '\\' {
-			i++
-		}
-	}
-	return i + 1
-}
-
-// valueEnd is the end of the value that begins at i.
-func valueEnd(text []byte, i int) int {
-	depth := 0
-	for i < len(text) {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i)
-			if depth == 0 {
-				return i
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 { // of what the value is in
-				return i
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
-			}
-		}
-		i++
-	}
-	return i
 }

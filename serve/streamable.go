@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 
+	"heffl-mcp/rawjson"
+
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
@@ -267,15 +269,12 @@ func exactID(w http.ResponseWriter, id json.RawMessage, body []byte) (http.Respo
 // idPlace is where the id stands in a message that has one: the last, should there be several, because that is
 // the one that encoding/json takes.
 func idPlace(message []byte) (id span) {
-	for o := (object{text: message}); ; {
-		name, value, ok := o.member()
-		if !ok {
-			return id
-		}
-		if bytes.EqualFold(name, []byte("id")) {
-			id = value
+	for o := rawjson.In(message, 0); o.Next(); {
+		if bytes.EqualFold(o.Name, []byte("id")) {
+			id = span{o.From, o.To}
 		}
 	}
+	return id
 }
 
 type idWriter struct {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"heffl-mcp/heffl"
+	"heffl-mcp/rawjson"
 	"heffl-mcp/schema"
 	"heffl-mcp/workspace"
 
@@ -50,31 +51,47 @@ func namingsOf(t reflect.Type) []naming {
 	return all
 }
 
-// through passes each text of doc that names a thing through f, and returns doc with what f makes
-// of them.
+// through passes each text of doc that names a thing through f, and returns doc with what f makes of them. What f leaves
+// as it is keeps its bytes.
 func through(doc object, names []naming, f func(path string, kind workspace.Kind, text string) string) object {
-	out := slices.Clone(doc)
-	for i, m := range out {
-		var inner []naming
+	return throughList(doc, names, "", "", f)
+}
+
+// throughList is through for an object that has the properties of one list, "" for the arguments themselves, below a path.
+func throughList(doc object, names []naming, list, path string, f func(path string, kind workspace.Kind, text string) string) object {
+	out := doc
+	set := func(i int, v json.RawMessage) {
+		if bytes.Equal(v, doc[i].value) {
+			return
+		}
+		if &out[0] == &doc[0] {
+			out = slices.Clone(doc)
+		}
+		out[i].value = v
+	}
+	for i, m := range doc {
+		holds := false // such a list itself
 		for _, n := range names {
 			switch {
-			case n.list == m.name:
-				n.list = ""
-				inner = append(inner, n)
-			case n.list == "" && n.name == m.name:
-				out[i].value = eachText(m.value, m.name, func(path, text string) string { return f(path, n.kind, text) })
+			case n.list == list && n.name == m.name:
+				set(i, eachText(m.value, path+m.name, func(path, text string) string { return f(path, n.kind, text) }))
+			case list == "" && n.list == m.name:
+				holds = true
 			}
 		}
-		if inner != nil {
-			out[i].value = eachItem(m.value, func(i int, item json.RawMessage) json.RawMessage {
-				if jsontext.Value(item).Kind() != '{' {
-					return item
-				}
-				return through(parse(item), inner, func(path string, kind workspace.Kind, text string) string {
-					return f(at(m.name, i)+"."+path, kind, text)
-				}).JSON()
-			})
+		if !holds {
+			continue
 		}
+		set(i, eachItem(m.value, func(n int, item json.RawMessage) json.RawMessage {
+			if jsontext.Value(item).Kind() != '{' {
+				return item
+			}
+			given := parse(item)
+			if read := throughList(given, names, m.name, at(m.name, n)+".", f); len(read) > 0 && &read[0] != &given[0] {
+				return read.JSON()
+			}
+			return item
+		}))
 	}
 	return out
 }
@@ -104,10 +121,12 @@ func eachItem(v json.RawMessage, f func(i int, item json.RawMessage) json.RawMes
 	if jsontext.Value(v).Kind() != '[' {
 		return v
 	}
-	list, changed := items(v), false
-	for i, item := range list {
-		list[i] = f(i, item)
-		changed = changed || !bytes.Equal(item, list[i])
+	var list []json.RawMessage
+	changed := false
+	for item := range rawjson.Items(v) {
+		to := f(len(list), item)
+		changed = changed || !bytes.Equal(item, to)
+		list = append(list, to)
 	}
 	if !changed {
 		return v
@@ -156,7 +175,6 @@ type reading struct {
 	names      []naming
 	entity     string // whose custom fields the arguments may hold; empty: none
 	fenced     bool   // the operator's floors hold for the tool
-	doc        object
 	changed    bool // the arguments are not as they came
 
 	faults   []schema.Fault // against the schema, less those that turned out to be none
@@ -200,8 +218,8 @@ const (
 // definitions. Afterwards faults and problems are all that is wrong with the call. Its error is
 // what kept it from finding out.
 func (r *reading) understand(ctx context.Context, in *schema.Schema, complete func(context.Context, *reading) error) error {
-	r.doc = parse(r.raw)
-	before := r.doc.JSON()
+	before := r.doc
+	r.doc = slices.Clone(before)
 	r.suppose(in)
 	if slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return !r.mayBeLabel(f) }) {
 		var cancel context.CancelFunc
@@ -256,8 +274,9 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 			r.problems = append(r.problems, strings.TrimPrefix(explain(err).text, "nothing was sent, because "))
 		}
 	}
-	r.raw = r.doc.JSON()
-	r.changed = !bytes.Equal(before, r.raw)
+	if r.changed = !slices.EqualFunc(before, r.doc, member.is); r.changed {
+		r.raw = r.doc.JSON()
+	}
 	r.offer(ctx)
 	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"sync"
 
+	"heffl-mcp/rawjson"
 	"heffl-mcp/schema"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,57 +21,28 @@ type member struct {
 	value json.RawMessage
 }
 
+// is reports whether two members are the same to the letter.
+func (m member) is(other member) bool {
+	return m.name == other.name && bytes.Equal(m.value, other.value)
+}
+
 // parse reads raw, which is known to be one JSON object. The values are parts of raw.
 func parse(raw []byte) object {
-	d := decoders.Get().(*jsontext.Decoder)
-	defer decoders.Put(d)
-	d.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return nil
-	}
-	o := make(object, 0, 16)
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err != nil {
-			break
+	var o object
+	var names string // all of raw: a name is a part of it, and no text of its own
+	for m := rawjson.In(raw, 0); m.Next(); {
+		if o == nil {
+			o, names = make(object, 0, 24), string(raw)
 		}
-		key := name.String()
-		value, err := nextValue(d, raw)
-		if err != nil {
-			break
+		name := ""
+		if m.Plain {
+			name = names[m.NameAt : m.NameAt+len(m.Name)]
+		} else {
+			name = string(m.Name)
 		}
-		o = append(o, member{key, value})
+		o = append(o, member{name, m.Value()})
 	}
 	return o
-}
-
-// items are the items of raw, which is known to be one JSON array. They are parts of raw.
-func items(raw []byte) []json.RawMessage {
-	d := decoders.Get().(*jsontext.Decoder)
-	defer decoders.Put(d)
-	d.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
-		return nil
-	}
-	var all []json.RawMessage
-	for d.PeekKind() != ']' {
-		value, err := nextValue(d, raw)
-		if err != nil {
-			break
-		}
-		all = append(all, value)
-	}
-	return all
-}
-
-// decoders are used again: one is larger than most of what it reads.
-var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
-
-// nextValue reads a value of raw. What the decoder returns itself is gone with its next step.
-func nextValue(d *jsontext.Decoder, raw []byte) (json.RawMessage, error) {
-	v, err := d.ReadValue()
-	end := d.InputOffset()
-	return raw[end-int64(len(v)) : end : end], err
 }
 
 func (o object) get(name string) (json.RawMessage, bool) {
@@ -84,6 +55,9 @@ func (o object) get(name string) (json.RawMessage, bool) {
 
 // without is the object less one member.
 func (o object) without(name string) object {
+	if _, ok := o.get(name); !ok {
+		return slices.Clip(o)
+	}
 	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return m.name == name })
 }
 

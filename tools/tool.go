@@ -259,6 +259,7 @@ type call struct {
 	*Deps
 	tool     string
 	raw      json.RawMessage          // the arguments, valid and with IDs for words
+	doc      object                   // the same, read
 	given    object                   // as they came or were repaired, less what is for this server alone
 	another  bool                     // the user wants a second one of the same
 	source   *source                  // the message that it is for; nil: not said
@@ -272,7 +273,7 @@ type call struct {
 }
 
 // body is what is sent of the arguments.
-func (c *call) body() object { return parse(c.raw).without("allowDuplicate") }
+func (c *call) body() object { return c.doc.without("allowDuplicate") }
 
 // An answer is what a tool found or did.
 type answer struct {
@@ -388,9 +389,9 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 	if len(faults) > tooMany {
 		return nil, refusal(faults, misstated, c.repairs)
 	}
-	doc := parse(c.raw)
-	c.given = doc.without("allowDuplicate")
-	force, _ := doc.get("allowDuplicate")
+	c.doc = parse(c.raw)
+	c.given = c.doc.without("allowDuplicate")
+	force, _ := c.doc.get("allowDuplicate")
 	c.another = string(force) == "true"
 	if t.PerMessage {
 		c.source = c.source.orIn(c.given, in.Properties())
@@ -401,14 +402,14 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 	}
 	if c.prior == nil {
 		r := reading{
-			call: c, properties: in.Properties(), names: names, entity: t.entity(doc), faults: faults, problems: misstated,
+			call: c, properties: in.Properties(), names: names, entity: t.entity(c.doc), faults: faults, problems: misstated,
 			fenced: t.Effect != ReadOnly || t.Name == previewDeal.Name, // a preview shows what would be sent
 		}
 		if err := r.understand(ctx, in, t.Complete); err != nil {
 			return nil, err
 		}
 		if t.Effect == Changes {
-			r.problems = cleared(r.problems, c.repairs, parse(c.raw))
+			r.problems = cleared(r.problems, c.repairs, c.doc)
 			c.repairs = slices.DeleteFunc(c.repairs, func(r schema.Repair) bool { return r.To == "" })
 		}
 		if len(r.faults)+len(r.problems) == 0 && (r.changed || len(faults) > 0) {
