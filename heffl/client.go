@@ -226,6 +226,8 @@ func (c *Client) readBody(resp *http.Response) ([]byte, error) {
 	}
 	limit := cmp.Or(c.MaxResponse, DefaultMaxResponse)
 	var b bytes.Buffer
+	const believed = 64 << 10 // of what a server says that it will send, room is made at once
+	b.Grow(int(min(max(resp.ContentLength, 0), believed)) + bytes.MinRead)
 	_, err := b.ReadFrom(http.MaxBytesReader(nil, resp.Body, limit))
 	return b.Bytes(), err
 }

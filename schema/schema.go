@@ -48,6 +48,7 @@ type Schema struct {
 	tree      func() *jsonschema.Schema
 	published json.RawMessage
 	root      func() *jsonschema.Schema // as reflected, with the private x- keywords, to word faults
+	names     func() []string           // of its properties
 	rules     func() *rule              // as enforced; nil: the validator alone knows
 	compiled  func() (*validator.Schema, error)
 }
@@ -90,9 +91,10 @@ func build(tree func() *jsonschema.Schema, use Use) (*Schema, error) {
 }
 
 func newSchema(tree func() *jsonschema.Schema, use Use, published json.RawMessage) *Schema {
+	root := sync.OnceValue(func() *jsonschema.Schema { return worded(tree(), use) })
 	return &Schema{
-		use: use, tree: tree, published: published,
-		root:     sync.OnceValue(func() *jsonschema.Schema { return worded(tree(), use) }),
+		use: use, tree: tree, published: published, root: root,
+		names:    sync.OnceValue(func() []string { return slices.Clip(properties(root())) }),
 		rules:    sync.OnceValue(func() *rule { return ruleOf(enforced(tree(), use)) }),
 		compiled: sync.OnceValues(func() (*validator.Schema, error) { return compile(enforced(tree(), use)) }),
 	}
@@ -149,8 +151,8 @@ var wholeNumbers = jsonv2.UnmarshalFunc(func(raw []byte, n *int) (err error) {
 	return nil
 })
 
-// Properties are the names of the root's properties, in the order of the struct.
-func (s *Schema) Properties() []string { return properties(s.root()) }
+// Properties are the names of the root's properties, in the order of the struct. They are shared, and not to be changed.
+func (s *Schema) Properties() []string { return s.names() }
 
 func properties(s *jsonschema.Schema) []string {
 	if s.Properties == nil {

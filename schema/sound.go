@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -197,13 +198,19 @@ func (r *rule) sound(raw []byte, use Use) bool {
 	if use == Output {
 		limit, depth = 100*maxValues, 100*maxDepth
 	}
-	d := reading{Decoder: jsontext.NewDecoder(bytes.NewBuffer(raw)), limit: limit, depth: depth}
+	d := readings.Get().(*reading)
+	defer readings.Put(d)
+	d.Reset(bytes.NewBuffer(raw))
+	d.limit, d.depth = limit, depth
 	if d.value(r) != nil {
 		return false
 	}
 	_, err := d.ReadToken()
 	return errors.Is(err, io.EOF)
 }
+
+// readings are used again: a decoder is larger than most of what it reads.
+var readings = sync.Pool{New: func() any { return &reading{Decoder: new(jsontext.Decoder)} }}
 
 // reading is one document on its way through the rules. The decoder refuses what the guard does: invalid JSON
 // and Unicode, and a name twice in one object.

@@ -102,13 +102,13 @@ func runCreateClient(ctx context.Context, c *call, args ClientArgs) (*answer, er
 	w := write{
 		lookout:   c.clientLookout(args.Type, c.body().without("type")),
 		lookoutOf: func(body object) lookout { return c.clientLookout(args.Type, body) },
-		match:     []string{args.Type, foldTitle(args.fullName())},
+		match:     func() []string { return []string{args.Type, foldTitle(args.fullName())} },
 		about:     about{Title: args.fullName()},
 		before:    func(ctx context.Context) error { return c.clientAlike(ctx, args) },
 		send:      c.Heffl.CreateContact,
 	}
 	if args.Email != "" {
-		w.match = []string{foldEmail(args.Email)}
+		w.match = func() []string { return []string{foldEmail(args.Email)} }
 	}
 	if args.Type == "company" {
 		w.send = c.Heffl.CreateCompany

@@ -83,7 +83,7 @@ type DealResult struct {
 func runCreateDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
 	return c.add(ctx, write{
 		lookout: c.dealLookout(c.body()), lookoutOf: c.dealLookout,
-		match:  []string{foldTitle(args.Title), args.ClientID, args.PipelineID},
+		match:  func() []string { return []string{foldTitle(args.Title), args.ClientID, args.PipelineID} },
 		about:  about{Title: args.Title, ClientID: args.ClientID, PipelineID: args.PipelineID},
 		before: func(ctx context.Context) error { return c.lookAlike(ctx, args) },
 		send:   c.Heffl.CreateDeal,

@@ -55,7 +55,7 @@ func oneSubject(_ context.Context, r *reading) error {
 func runCreateTask(ctx context.Context, c *call, args TaskArgs) (*answer, error) {
 	return c.add(ctx, write{
 		lookout: c.taskLookout(taskBody(c.body())), lookoutOf: c.taskLookout,
-		match: []string{foldTitle(args.Title), args.DealID, args.LeadID},
+		match: func() []string { return []string{foldTitle(args.Title), args.DealID, args.LeadID} },
 		about: about{Title: args.Title},
 		send:  c.Heffl.CreateTask,
 	})

@@ -1,12 +1,14 @@
 package tools
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -59,6 +61,8 @@ func shownByEmail(contacts json.RawMessage, answered object) bool {
 func same(a, b json.RawMessage) bool {
 	x, y := jsontext.Value(a), jsontext.Value(b)
 	switch {
+	case bytes.Equal(a, b):
+		return true
 	case x.Kind() != y.Kind():
 		return false
 	case x.Kind() == '0':
@@ -66,8 +70,6 @@ func same(a, b json.RawMessage) bool {
 	case x.Kind() == '"':
 		s, t := text(x), text(y)
 		return s == t || sameInstant(s, t)
-	case string(x) == string(y):
-		return true
 	}
 	x, y = x.Clone(), y.Clone()
 	// Digits beyond a float64 count: they are what was sent.
@@ -88,7 +90,11 @@ func sameNumber(a, b string) bool {
 	return ok && ok2 && x.Cmp(y) == 0
 }
 
+// text is a JSON string without its quotes and escapes.
 func text(v jsontext.Value) string {
+	if bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) {
+		return string(bytes.Trim(v, `"`))
+	}
 	s, _ := jsontext.AppendUnquote(nil, v)
 	return string(s)
 }

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -137,11 +138,11 @@ func unseen(r rune) bool {
 // visible escapes in a JSON value what is not seen. What the value means stays the same.
 func visible(v json.RawMessage) json.RawMessage {
 	hidden := func(r rune) bool { return r >= 0x7f && unseen(r) } // JSON escapes what is below
-	s := string(v)
-	i := strings.IndexFunc(s, hidden)
+	i := bytes.IndexFunc(v, hidden)
 	if i < 0 {
 		return v
 	}
+	s := string(v)
 	b := make([]byte, i, len(s)+64)
 	copy(b, s)
 	for _, r := range s[i:] {

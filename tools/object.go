@@ -32,7 +32,8 @@ func parse(raw []byte) object {
 	var names string // all of raw: a name is a part of it, and no text of its own
 	for m := rawjson.In(raw, 0); m.Next(); {
 		if o == nil {
-			o, names = make(object, 0, 24), string(raw)
+			const usual = 30 // bytes of a member
+			o, names = make(object, 0, min(4+len(raw)/usual, 24)), string(raw)
 		}
 		name := ""
 		if m.Plain {

@@ -26,7 +26,7 @@ import (
 type write struct {
 	lookout                             // finds what earlier sends of this made; its body is what is sent: the fingerprint is of this
 	lookoutOf func(body object) lookout // finds what sends of another body made
-	match     []string                  // what the outcome is recognised by, as loosely as it ever is
+	match     func() []string           // what the outcome is recognised by, as loosely as it ever is
 	about     about
 
 	// before is what must hold before a first send: nobody has made what looks the same. Nil: what
@@ -229,13 +229,16 @@ func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 }
 
 func (c *call) intent(w write) journal.Intent {
-	w.about.What, w.about.Another, w.about.Sent, w.about.Source = w.name, c.another, w.body.JSON(), c.source
+	w.about.What, w.about.Another, w.about.Source = w.name, c.another, c.source
+	if c.Journal != nil { // else nobody looks for it
+		w.about.Sent = w.body.JSON()
+	}
 	about, _ := json.Marshal(w.about) // strings marshal
 	in := journal.Intent{Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(), Origin: c.origin}
 	if c.Journal == nil {
-		return in // nobody looks for it
+		return in
 	}
-	in.Fingerprint, in.Match = fingerprint(w.about.Sent), hash(w.match...)
+	in.Fingerprint, in.Match = fingerprint(w.about.Sent), hash(w.match()...)
 	in.Args = in.Fingerprint
 	if given := c.given.JSON(); !bytes.Equal(given, w.about.Sent) {
 		in.Args = fingerprint(given)
