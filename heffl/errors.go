@@ -262,6 +262,9 @@ const minSecret = 8
 // Redact takes the key out of a text, in whatever form it stands there.
 func (c *Client) Redact(s string) string { return c.redact(s) }
 
+// RedactJSON takes the key out of a JSON value, however it is escaped there. Any other value stays as it is, to the byte.
+func (c *Client) RedactJSON(v json.RawMessage) json.RawMessage { return c.redactBody(v) }
+
 func (c *Client) redact(s string) string { return c.keyForms().redact(s) }
 
 // keyForms are the ways in which a key may stand in a text.

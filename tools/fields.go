@@ -51,7 +51,7 @@ func (f *fieldsRead) given(path string) string {
 
 // in is doc with its custom fields as they were read.
 func (f *fieldsRead) in(doc object) object {
-	var out object
+	out := make(object, 0, len(doc))
 	for _, m := range doc {
 		if read, ok := f.as[m.name]; ok {
 			m = read
@@ -86,8 +86,11 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 	if r.entity == "" || len(members) == 0 {
 		return read
 	}
-	ctx, cancel := context.WithTimeout(ctx, forDefinitions)
-	defer cancel()
+	if !r.Workspace.Keeps(ctx, workspace.CustomField, r.within()) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, forDefinitions)
+		defer cancel()
+	}
 	for _, m := range slices.Clone(members) {
 		if isBag(m.name) {
 			members = append(members, parse(m.value)...) // it is refused, and so what is in it too, all at once
@@ -368,14 +371,15 @@ func (r *reading) checkValues(ctx context.Context, read *fieldsRead, values obje
 		return // no type of Heffl's makes a schema that does not compile
 	}
 	raw := values.JSON()
-	if faults := s.Check(raw); len(faults) > 0 {
-		fixed, repairs := s.Repair(raw, faults, r.Zone)
-		read.repairs = append(read.repairs, repairs...)
-		raw = fixed
-		read.faults = s.Check(raw)
-		for i, f := range read.faults {
-			read.faults[i].Path = read.given(f.Path)
-		}
+	faults := s.Check(raw)
+	if len(faults) == 0 {
+		return
+	}
+	raw, repairs := s.Repair(raw, faults, r.Zone)
+	read.repairs = append(read.repairs, repairs...)
+	read.faults = s.Check(raw)
+	for i, f := range read.faults {
+		read.faults[i].Path = read.given(f.Path)
 	}
 	fixed := parse(raw)
 	for name, m := range read.as {

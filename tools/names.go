@@ -227,36 +227,7 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 		defer cancel()
 	}
 	r.collect()
-	fields := &fieldsRead{}
-	scoped := make(chan struct{})
-	var g guardedGroup
-	g.SetLimit(atOnce)
-	start := g.Go
-	if !slices.ContainsFunc(r.words, (*words).mayAsk) {
-		start = func(f func()) { f() } // all is told at once, but for the definitions of custom fields
-	}
-	start(func() { // before those who wait for it
-		defer close(scoped)
-		r.findScope(ctx)
-	})
-	start(func() {
-		<-scoped
-		fields = r.readFields(ctx)
-	})
-	for _, w := range r.words {
-		if givesScope(w.kind) {
-			continue
-		}
-		start(func() {
-			var within workspace.Scope
-			if w.kind == workspace.Stage {
-				<-scoped
-				within.Pipeline = r.scope.pipeline
-			}
-			w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, within)
-		})
-	}
-	g.Wait()
+	fields := r.resolve(ctx)
 	if err := r.judge(fields); err != nil {
 		return err
 	}
@@ -279,6 +250,50 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 	}
 	r.offer(ctx)
 	return nil
+}
+
+// resolve finds out what the words mean, and reads the custom fields.
+func (r *reading) resolve(ctx context.Context) (fields *fieldsRead) {
+	one := func(w *words) {
+		var within workspace.Scope
+		if w.kind == workspace.Stage {
+			within.Pipeline = r.scope.pipeline
+		}
+		w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, within)
+	}
+	if !slices.ContainsFunc(r.words, (*words).mayAsk) { // all is told at once, but for the definitions of custom fields
+		r.findScope(ctx)
+		for _, w := range r.words {
+			if !givesScope(w.kind) {
+				one(w)
+			}
+		}
+		return r.readFields(ctx)
+	}
+	scoped := make(chan struct{})
+	var g guardedGroup
+	g.SetLimit(atOnce)
+	g.Go(func() { // before those who wait for it
+		defer close(scoped)
+		r.findScope(ctx)
+	})
+	g.Go(func() {
+		<-scoped
+		fields = r.readFields(ctx)
+	})
+	for _, w := range r.words {
+		if givesScope(w.kind) {
+			continue
+		}
+		g.Go(func() {
+			if w.kind == workspace.Stage {
+				<-scoped
+			}
+			one(w)
+		})
+	}
+	g.Wait()
+	return fields
 }
 
 // suppose reads members whose names usually stand for a property as that property, so that what is

@@ -341,7 +341,7 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 			}
 			return failed(t.Name, f), nil
 		}
-		a.text, a.structured = c.Heffl.Redact(a.text), json.RawMessage(c.Heffl.Redact(string(a.structured))) // an argument may have held the key
+		a.text, a.structured = c.Heffl.Redact(a.text), c.Heffl.RedactJSON(a.structured) // an argument may have held the key
 		r.Outcome, r.Object = a.outcome, a.id
 		return a.result(out), nil
 	}
@@ -516,9 +516,10 @@ func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 		}
 		text = fmt.Sprintf("%s\nNot as documented, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), dataInText(a.structured))
 	}
-	meta := map[string]any{"outcome": a.outcome, "retrySafe": true}
-	maps.Copy(meta, a.meta)
-	r := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(text)}, StructuredContent: structured}
-	r.Meta = notes(meta)
-	return r
+	a.meta["outcome"], a.meta["retrySafe"] = a.outcome, true
+	return &mcp.CallToolResult{
+		Result:            mcp.Result{Meta: notes(a.meta)},
+		Content:           []mcp.Content{mcp.NewTextContent(text)},
+		StructuredContent: structured,
+	}
 }

@@ -143,9 +143,9 @@ func (w *Workspace) resolveKey(ctx context.Context, kind Kind, words, exact stri
 // resolveID takes an ID at its word, but for what is known already: its name, and that a stage is
 // of another pipeline.
 func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) (Match, error) {
-	v, err := w.view(ctx, kind, s, asKept)
-	if err != nil || v.at.Before(w.now().Add(-w.ttl)) {
-		return m, nil //nolint:nilerr // nothing is known
+	v, ok := w.keptView(ctx, kind, s)
+	if !ok {
+		return m, nil // nothing is known
 	}
 	i := slices.IndexFunc(v.records, func(r record) bool { return r.id == m.ID })
 	if i < 0 {
@@ -158,6 +158,17 @@ func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) 
 		return Match{}, &UnresolvedError{Kind: kind, Input: m.Input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
 	}
 	return m, nil
+}
+
+// Keeps reports whether what there is of a kind is known, so that nothing has to be asked for now.
+func (w *Workspace) Keeps(ctx context.Context, kind Kind, s Scope) bool {
+	_, ok := w.keptView(ctx, kind, s)
+	return ok
+}
+
+func (w *Workspace) keptView(ctx context.Context, kind Kind, s Scope) (view, bool) {
+	v, err := w.view(ctx, kind, s, asKept)
+	return v, err == nil && !v.at.Before(w.now().Add(-w.ttl))
 }
 
 // view is what a name of some kind can stand for.
