@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"heffl-mcp/heffl"
+	"heffl-mcp/serve"
 	"heffl-mcp/tools"
 
 	"github.com/cenkalti/backoff/v5"
@@ -103,7 +104,7 @@ var propagator propagation.TraceContext
 // parent is ctx as a part of the trace that a call says it belongs to. A call knows better than the request
 // that has brought it.
 func parent(ctx context.Context, req mcp.CallToolRequest) context.Context {
-	ctx = propagator.Extract(ctx, propagation.HeaderCarrier(req.Header))
+	ctx = propagator.Extract(ctx, propagation.HeaderCarrier(serve.HeaderOf(ctx, req)))
 	if req.Params.Meta == nil {
 		return ctx
 	}

@@ -43,23 +43,24 @@ func handOver(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 // refuses a call over a number that no float64 holds; so it gets the call without them, and the tool gets them byte for byte. A
 // message that says something twice, where mcp-go would take the last, is refused. The message stays as it is where
 // whole says so of the tool, and where it asks for a task, which mcp-go runs around all middleware.
-func takeArguments(message []byte, id json.RawMessage, whole func(tool string) bool) (rest []byte, arguments json.RawMessage, _ *fault) {
+func (e *envelope) takeArguments(message []byte, whole func(tool string) bool) (rest []byte, _ *fault) {
 	var top [1]span
 	if bad := locate(message, span{0, len(message)}, "the message", []string{"params"}, top[:]); bad != "" {
-		return nil, nil, &fault{id, mcp.INVALID_PARAMS, bad}
+		return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
 	}
 	var in [4]span
 	if bad := locate(message, top[0], "params", []string{"arguments", "_meta", "name", "task"}, in[:]); bad != "" {
-		return nil, nil, &fault{id, mcp.INVALID_PARAMS, bad}
+		return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
 	}
 	var tool string
 	if in[2].to > 0 && whole != nil {
 		_ = json.Unmarshal(in[2].of(message), &tool) // what is no name, mcp-go refuses
 	}
 	if in[0].to == 0 || in[3].to > 0 || whole != nil && whole(tool) {
-		return message, nil, nil
+		return message, nil
 	}
-	return in[0].replace(message, []byte("{}")), in[0].of(message), nil
+	e.arguments, e.meta = in[0].of(message), in[1].of(message)
+	return in[0].replace(message, []byte("{}")), nil
 }
 
 // inHeaders reports whether a tool has arguments that clients repeat in headers, with which mcp-go compares them:

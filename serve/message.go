@@ -11,7 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
+	"heffl-mcp/rawjson"
+
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
@@ -48,6 +52,7 @@ type envelope struct {
 
 	kind      kind
 	arguments json.RawMessage // of a tools/call, taken out of the message; nil: none
+	meta      json.RawMessage // of a tools/call that has arguments; empty: none
 }
 
 // of is the context of a call, with its arguments.
@@ -75,13 +80,53 @@ type fault struct {
 func read(message []byte, whole func(tool string) bool) (envelope, []byte, *fault) {
 	env, bad := parse(message)
 	if bad == nil && env.kind == request && env.Method == methodCall {
-		message, env.arguments, bad = takeArguments(message, env.ID, whole)
+		message, bad = env.takeArguments(message, whole)
 	}
 	return env, message, bad
 }
 
+// parseRequest reads the envelope of a request as nearly every client writes it. Where it is not ok, parse knows more.
+func parseRequest(message []byte) (env envelope, ok bool) {
+	if !jsontext.Value(message).IsValid(jsontext.AllowDuplicateNames(true)) {
+		return env, false
+	}
+	var method, id []byte
+	for o := rawjson.In(message, 0); o.Next(); {
+		switch v := o.Value(); string(o.Name) {
+		case "jsonrpc":
+			if env.Version != "" || string(v) != `"`+mcp.JSONRPC_VERSION+`"` {
+				return env, false
+			}
+			env.Version = mcp.JSONRPC_VERSION
+		case "id":
+			if id != nil {
+				return env, false
+			}
+			id = v
+		case "method":
+			if method != nil || v[0] != '"' || bytes.IndexByte(v, '\\') >= 0 {
+				return env, false
+			}
+			method = v[1 : len(v)-1]
+		case "params":
+		default:
+			return env, false
+		}
+	}
+	env.ID, env.Method = usable(id), string(method)
+	return env, env.Version != "" && env.ID != nil && env.Method != ""
+}
+
 // parse reads the envelope of one message, or says what is wrong with it.
 func parse(message []byte) (envelope, *fault) {
+	if env, ok := parseRequest(message); ok {
+		return env, nil
+	}
+	return parseAny(message)
+}
+
+// parseAny is parse for every message there may be.
+func parseAny(message []byte) (envelope, *fault) {
 	var env envelope
 	err := json.Unmarshal(message, &env)
 	if err != nil {
@@ -253,23 +298,67 @@ func responseFrame(id json.RawMessage, r mcp.JSONRPCMessage) (*frame, error) {
 	return nil, fmt.Errorf("no response but a %T", r)
 }
 
-// resultFrame is the frame of a tool's result, which encodes itself. An encoder would read all of that once more.
+// resultFrame is the frame of a tool's result.
 func resultFrame(version string, id json.RawMessage, result *mcp.CallToolResult) (f *frame, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			f, err = nil, fmt.Errorf("panic: %v", v)
 		}
 	}()
-	raw, err := result.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
 	f = frames.Get().(*frame)
 	f.Reset()
-	for _, part := range [][]byte{[]byte(`{"jsonrpc":"`), []byte(version), []byte(`","id":`), id, []byte(`,"result":`), raw, []byte("}\n")} {
-		f.Write(part)
+	b := append(f.AvailableBuffer(), `{"jsonrpc":"`...)
+	b = append(append(append(append(b, version...), `","id":`...), id...), `,"result":`...)
+	if b, err = appendResult(b, result); err != nil {
+		return nil, err
 	}
+	f.Write(append(b, "}\n"...))
 	return f, nil
+}
+
+// appendResult writes what mcp-go would (https://modelcontextprotocol.io/specification/2026-07-28/schema#calltoolresult), but
+// a text and JSON without maps and a second reading. All else is left to mcp-go.
+func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
+	structured, isRaw := r.StructuredContent.(json.RawMessage)
+	var text mcp.TextContent
+	isText := len(r.Content) == 1
+	if isText {
+		text, isText = r.Content[0].(mcp.TextContent)
+	}
+	if !isText || text.Meta != nil || text.Annotations != nil || !isRaw && r.StructuredContent != nil || len(r.RawStructuredContent)+len(r.InputRequests)+len(r.RequestState) > 0 ||
+		!fitsLine(structured) || strings.ContainsAny(text.Text, lineEnds) || !utf8.ValidString(text.Text) {
+		raw, err := r.MarshalJSON()
+		return append(b, raw...), err
+	}
+	b = append(b, '{')
+	if r.Meta != nil {
+		meta, err := json.Marshal(r.Meta)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, `"_meta":`...), meta...), ',')
+	}
+	if r.ResultType != "" {
+		b = append(append(append(b, `"resultType":"`...), r.ResultType...), `",`...)
+	}
+	b = append(b, `"content":[{"type":"text","text":`...)
+	b, _ = jsontext.AppendQuote(b, text.Text) // it is valid Unicode
+	b = append(b, `}]`...)
+	if len(structured) > 0 {
+		b = append(append(b, `,"structuredContent":`...), structured...)
+	}
+	if r.IsError {
+		b = append(b, `,"isError":true`...)
+	}
+	return append(b, '}'), nil
+}
+
+// lineEnds are ends of lines to some readers of lines, though not to JSON.
+const lineEnds = "\u2028\u2029"
+
+// fitsLine reports whether it is JSON, and can stand in a line as it is.
+func fitsLine(v json.RawMessage) bool {
+	return !bytes.ContainsAny(v, "\n\r"+lineEnds) && (len(v) == 0 || jsontext.Value(v).IsValid())
 }
 
 type errorMessage struct {

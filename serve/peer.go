@@ -128,26 +128,32 @@ func (p *peer) run(c *call) {
 	}
 }
 
-// answer lets mcp-go handle a call and encodes what comes back; touch, if not nil, may change it first. It
-// never fails: a panic, or a result that is no JSON, becomes a neutral error.
-func (p *peer) answer(c *call, s *session, touch func(mcp.JSONRPCMessage)) (f *frame) {
-	failed := func() *frame { return fault{c.env.ID, mcp.INTERNAL_ERROR, internalError}.frame() }
+// answer is the encoded answer to a call of a peer.
+func (p *peer) answer(c *call, s *session, touch func(mcp.JSONRPCMessage)) *frame {
+	f, _ := answer(p.mcp.WithContext(c.ctx, s), p.mcp, p.log, c.env, c.message, touch)
+	return f
+}
+
+// answer lets mcp-go handle a request and encodes what comes back; touch, if not nil, may change it first. A panic, or a
+// result that is no JSON, becomes a neutral error, and is not ok.
+func answer(ctx context.Context, m *server.MCPServer, log *slog.Logger, env envelope, message []byte, touch func(mcp.JSONRPCMessage)) (f *frame, ok bool) {
+	failed := func() (*frame, bool) { return fault{env.ID, mcp.INTERNAL_ERROR, internalError}.frame(), false }
 	defer func() {
 		if v := recover(); v != nil {
-			p.log.Error("panic while answering", "method", c.env.Method, "panic", v, "stack", string(debug.Stack()))
-			f = failed()
+			log.Error("panic while answering", "method", env.Method, "panic", v, "stack", string(debug.Stack()))
+			f, ok = failed()
 		}
 	}()
-	r := p.mcp.HandleMessage(p.mcp.WithContext(c.ctx, s), c.message)
+	r := m.HandleMessage(ctx, message)
 	if touch != nil {
 		touch(r)
 	}
-	f, err := responseFrame(c.env.ID, r)
+	f, err := responseFrame(env.ID, r)
 	if err != nil {
-		p.log.Error("cannot encode a response", "method", c.env.Method, "error", err)
+		log.Error("cannot encode a response", "method", env.Method, "error", err)
 		return failed()
 	}
-	return f
+	return f, true
 }
 
 // notify hands a notification to mcp-go.

@@ -19,6 +19,7 @@ type session struct {
 	// What is to be written. mcp-go puts a handler's notifications here; a peer puts its responses (see
 	// frame.note) on the same queue, so that all is written in the order in which it happened.
 	queue chan mcp.JSONRPCNotification
+	noted func() // called before mcp-go puts anything there; nil: nobody has to know
 
 	ready  atomic.Bool
 	level  atomic.Pointer[mcp.LoggingLevel]
@@ -46,10 +47,16 @@ func newSession(size int) *session {
 	return &session{id: rand.Text(), queue: make(chan mcp.JSONRPCNotification, size)}
 }
 
-func (s *session) SessionID() string                                   { return s.id }
-func (s *session) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.queue }
-func (s *session) Initialize()                                         { s.ready.Store(true) }
-func (s *session) Initialized() bool                                   { return s.ready.Load() }
+func (s *session) SessionID() string { return s.id }
+func (s *session) Initialize()       { s.ready.Store(true) }
+func (s *session) Initialized() bool { return s.ready.Load() }
+
+func (s *session) NotificationChannel() chan<- mcp.JSONRPCNotification {
+	if s.noted != nil {
+		s.noted()
+	}
+	return s.queue
+}
 
 func (s *session) SetLogLevel(level mcp.LoggingLevel) { s.level.Store(&level) }
 

@@ -70,7 +70,6 @@ func (s *site) postMCP(w http.ResponseWriter, r *http.Request) {
 		leave() // a stream is not waited for
 		s.listen(w, r, env, body)
 	default:
-		w, body := exactID(w, env.ID, body)
 		s.exchange(w, r, env, body)
 	}
 }
@@ -126,6 +125,10 @@ func withBody(r *http.Request, body []byte) *http.Request {
 func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, body []byte) {
 	session := newSession(postQueue)
 	session.Initialize() // no handshake is remembered
+	plain := isPlainCall(r, env)
+	if !plain {
+		w, body = exactID(w, env.ID, body)
+	}
 	x := &exchange{
 		out:    w,
 		header: make(http.Header),
@@ -134,7 +137,7 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 		mute:   env.kind != request || !takesEvents(r),
 		stop:   make(chan struct{}),
 	}
-	x.forward.Go(x.forwardNotes)
+	session.noted = x.begin
 	defer x.finish()
 	defer func() {
 		if v := recover(); v != nil {
@@ -146,8 +149,39 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 	}()
 	ctx, cancel := s.callContext(r)
 	defer cancel()
-	ctx = context.WithValue(env.of(ctx), sessionKey{}, session)
-	s.streamable.ServeHTTP(x, withBody(r.WithContext(ctx), body))
+	ctx = env.of(ctx)
+	if plain {
+		f, ok := answer(s.mcp.WithContext(context.WithValue(ctx, headerKey{}, r.Header), session), s.mcp, s.log, env, body, nil)
+		defer f.release()
+		status := http.StatusOK
+		if !ok {
+			status = http.StatusInternalServerError
+		}
+		x.header.Set("Content-Type", "application/json")
+		x.WriteHeader(status)
+		_, _ = x.Write(f.Bytes()) // the client may have gone by now
+		return
+	}
+	s.streamable.ServeHTTP(x, withBody(r.WithContext(context.WithValue(ctx, sessionKey{}, session)), body))
+}
+
+// isPlainCall reports whether a request is a tools/call of a revision before 2026-07-28. Over HTTP there is nothing more
+// to such a call than to any other way in, so it goes around mcp-go's handler, which decodes it five times and holds
+// two goroutines for what its tool may have to say meanwhile.
+func isPlainCall(r *http.Request, env envelope) bool {
+	return env.kind == request && env.arguments != nil && !mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)) &&
+		!bytes.Contains(env.meta, []byte(mcp.MetaKeyProtocolVersion)) && bytes.IndexByte(env.meta, '\\') < 0 // which may hide it
+}
+
+// headerKey is where the context of a call has the header of its request, where mcp-go does not hand it on.
+type headerKey struct{}
+
+// HeaderOf is the header of the HTTP request that has brought a call, less all credentials; nil over other ways.
+func HeaderOf(ctx context.Context, req mcp.CallToolRequest) http.Header {
+	if h, ok := ctx.Value(headerKey{}).(http.Header); ok {
+		return h
+	}
+	return req.Header
 }
 
 // postQueue is how many notifications of one call may wait for a slow reader.
@@ -169,10 +203,16 @@ type exchange struct {
 	notes  <-chan mcp.JSONRPCNotification
 	mute   bool // notifications are dropped
 
+	once      sync.Once
 	stop      chan struct{}
 	forward   sync.WaitGroup
 	streaming bool // owned by forward, until it has ended
 	finished  bool
+}
+
+// begin has notifications forwarded, from before the first on: most calls have none.
+func (x *exchange) begin() {
+	x.once.Do(func() { x.forward.Go(x.forwardNotes) })
 }
 
 // forwardNotes writes notifications as they come, until stop.
@@ -225,6 +265,7 @@ func beginEvents(w http.ResponseWriter) {
 func (x *exchange) finish() {
 	if !x.finished {
 		x.finished = true
+		x.once.Do(func() {}) // it is too late to begin
 		close(x.stop)
 		x.forward.Wait()
 	}
