@@ -14,7 +14,7 @@ var house = map[string]struct {
 	imports []string // of this module
 	without []string // import path prefixes that must not be linked, directly or not
 }{
-	"heffl":                     {"a client that one imports without having heard of MCP", nil, []string{"github.com/mark3labs", "database/sql"}},
+	"heffl":                     {"a client that one imports without having heard of MCP", []string{"rawjson"}, []string{"github.com/mark3labs", "database/sql"}},
 	"heffl/sandbox":             {"stands in for Heffl, so it must not share the client's mistakes", nil, []string{"github.com/"}},
 	"schema":                    {"reads like a library that has never seen a network", nil, []string{"net/http", "github.com/mark3labs"}},
 	"journal":                   {"does any write exactly once, and knows neither Heffl nor MCP", nil, []string{"github.com/mark3labs", "heffl-mcp/"}},

@@ -1,13 +1,14 @@
 package heffl
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"net/url"
+
+	"heffl-mcp/rawjson"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -141,38 +142,35 @@ var (
 
 // identify finds the object that an answer is about, and its ID.
 func identify(body json.RawMessage) (id string, object json.RawMessage, err error) {
-	if !json.Valid(body) {
+	v := jsontext.Value(body)
+	if !v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 		return "", nil, ErrNotJSON
 	}
-	if jsontext.Value(body).Kind() != '{' {
+	if v.Kind() != '{' {
 		return "", nil, ErrNotObject
 	}
-	if json.Unmarshal(lastMember(body, "id"), &id) == nil && id != "" {
+	if id := textOf(lastMember(body, "id")); id != "" {
 		return id, body, nil
 	}
 	data := lastMember(body, "data")
-	if json.Unmarshal(lastMember(data, "id"), &id) == nil && id != "" {
+	if id := textOf(lastMember(data, "id")); id != "" {
 		return id, data, nil
 	}
 	return "", nil, ErrNoID
 }
 
+// textOf is a JSON string without quotes and escapes; of anything else nothing.
+func textOf(v json.RawMessage) (s string) {
+	_ = json.Unmarshal(v, &s)
+	return s
+}
+
 // lastMember is the value of a member of a JSON object, the last that has its name, as encoding/json has it; nil where there
 // is none, or no object. It is a part of object, which is valid JSON.
 func lastMember(object json.RawMessage, name string) (value json.RawMessage) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return nil
-	}
-	for d.PeekKind() == '"' {
-		key, err := d.ReadToken()
-		found := err == nil && key.String() == name
-		v, err := d.ReadValue()
-		if err != nil {
-			return nil
-		}
-		if end := d.InputOffset(); found {
-			value = object[end-int64(len(v)) : end : end]
+	for o := rawjson.In(object, 0); o.Next(); {
+		if string(o.Name) == name {
+			value = o.Value()
 		}
 	}
 	return value

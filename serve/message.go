@@ -326,7 +326,7 @@ func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
 		text, isText = r.Content[0].(mcp.TextContent)
 	}
 	if !isText || text.Meta != nil || text.Annotations != nil || !isRaw && r.StructuredContent != nil || len(r.RawStructuredContent)+len(r.InputRequests)+len(r.RequestState) > 0 ||
-		!fitsLine(structured) || strings.ContainsAny(text.Text, lineEnds) || !utf8.ValidString(text.Text) {
+		!fitsLine(structured) || endsLine(text.Text) || !utf8.ValidString(text.Text) {
 		raw, err := r.MarshalJSON()
 		return append(b, raw...), err
 	}
@@ -353,12 +353,15 @@ func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// lineEnds are ends of lines to some readers of lines, though not to JSON.
-const lineEnds = "\u2028\u2029"
+// endsLine reports whether a text has what ends a line to some readers, though not to JSON.
+func endsLine(text string) bool {
+	return strings.Contains(text, "\u2028") || strings.Contains(text, "\u2029")
+}
 
 // fitsLine reports whether it is JSON, and can stand in a line as it is.
 func fitsLine(v json.RawMessage) bool {
-	return !bytes.ContainsAny(v, "\n\r"+lineEnds) && (len(v) == 0 || jsontext.Value(v).IsValid())
+	return len(v) == 0 || bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 &&
+		!bytes.Contains(v, []byte("\u2028")) && !bytes.Contains(v, []byte("\u2029")) && jsontext.Value(v).IsValid()
 }
 
 type errorMessage struct {

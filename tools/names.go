@@ -175,7 +175,7 @@ type reading struct {
 	names      []naming
 	entity     string // whose custom fields the arguments may hold; empty: none
 	fenced     bool   // the operator's floors hold for the tool
-	changed    bool // the arguments are not as they came
+	changed    bool   // the arguments are not as they came
 
 	faults   []schema.Fault // against the schema, less those that turned out to be none
 	problems []string       // of the words, one line each
