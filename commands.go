@@ -233,7 +233,7 @@ type toolsCommand struct {
 	Name string `arg:"" optional:"" help:"Name of one tool."`
 }
 
-func (t toolsCommand) Run(s *settings, streams streams) error {
+func (t toolsCommand) Run(_ context.Context, s *settings, streams streams) error {
 	m, err := tools.NewServer(tools.Deps{Version: version(), ReadOnly: s.ReadOnly, Tools: s.Tools})
 	if err != nil {
 		return usageError{err}
@@ -390,7 +390,7 @@ func oneLine(s string) string {
 
 type versionCommand struct{}
 
-func (versionCommand) Run(streams streams) error {
+func (versionCommand) Run(_ context.Context, _ *settings, streams streams) error {
 	_, err := fmt.Fprintln(streams.out, version())
 	return err
 }

@@ -206,13 +206,11 @@ func TestSettingsAreTold(t *testing.T) {
 	t.Parallel()
 	variables := map[string]bool{"HEFFL_API_KEY": true, "HEFFL_MCP_TOKEN": true, "HEFFL_MCP_TEST_POSTGRES": true} // the last is for tests and the bench
 	flags := map[string]bool{}
-	program := commandLine(t).Model.Node
-	for _, command := range append(program.Children, program) {
+	program := new(commands).line()
+	for _, command := range append(program.Commands, program) {
 		for _, flag := range command.Flags {
 			flags["--"+flag.Name] = true
-			for _, name := range flag.Envs {
-				variables[name] = true
-			}
+			variables[flag.Env] = true
 		}
 	}
 	var text string

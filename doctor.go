@@ -27,6 +27,8 @@ import (
 
 type doctorCommand struct {
 	JSON bool `name:"json" help:"One JSON object with all checks."`
+
+	unfilled error // what was wrong before there were settings; nil: nothing
 }
 
 // The states that a check can find.
@@ -80,13 +82,10 @@ var checks = []struct {
 // checkTime bounds each check.
 const checkTime = 15 * time.Second
 
-// complaint is what was wrong before there were settings; nil: nothing.
-type complaint struct{ error }
-
 // Run exits 1 when something is bad.
-func (c doctorCommand) Run(ctx context.Context, s *settings, unfilled complaint, streams streams) error {
+func (c doctorCommand) Run(ctx context.Context, s *settings, streams streams) error {
 	s.LogLevel = "error" // the checks say it
-	p := &patient{settings: s, log: s.log(streams.err), unfilled: unfilled.error, wire: new(wire)}
+	p := &patient{settings: s, log: s.log(streams.err), unfilled: c.unfilled, wire: new(wire)}
 	client, end, err := s.client(ctx, true)
 	if p.noClient = err; err == nil {
 		defer func() { _ = end() }() // of a sandbox

@@ -28,9 +28,10 @@ var house = map[string]struct {
 	"serve/internal/everything": {"shows the ways in to the conformance suite, and nothing of the program's own", []string{"serve"}, nil},
 	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
 	"install":                   {"knows the files of clients, and not what is installed", nil, []string{"net", "github.com/mark3labs", "heffl-mcp/"}},
+	"cli":                       {"reads a command line, and knows not what it is for", nil, []string{"net", "text/template", "heffl-mcp/"}},
 	"keys":                      {"keeps secrets, and knows not what they open", nil, []string{"net/http", "github.com/mark3labs", "heffl-mcp/"}},
 	"prompts":                   {"knows what a user can start from, and is told who asks and which tools there are", []string{"workspace"}, []string{"heffl-mcp/tools", "heffl-mcp/journal", "modernc.org"}},
-	"":                          {"wires", []string{"heffl", "heffl/sandbox", "journal", "tools", "serve", "install", "keys", "prompts"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe/go-internal/testscript", "net/http/httptest", "testing"}},
+	"":                          {"wires", []string{"cli", "heffl", "heffl/sandbox", "journal", "tools", "serve", "install", "keys", "prompts"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe/go-internal/testscript", "net/http/httptest", "testing"}},
 }
 
 const module = "heffl-mcp"

@@ -9,16 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"heffl-mcp/cli"
 	"heffl-mcp/heffl"
 	"heffl-mcp/install"
 	"heffl-mcp/keys"
-
-	"github.com/alecthomas/kong"
 )
 
 // forPeople is how long a keyring may take while someone is there to let it open.
@@ -35,10 +33,12 @@ type installing struct {
 type installCommand struct {
 	installing
 	WithKey bool `name:"with-key" help:"Write the API key into the configuration, for every program of yours to read."`
+
+	given []*cli.Flag // flags for the server
 }
 
-func (c installCommand) Run(ctx context.Context, s *settings, k *kong.Context, streams streams) error {
-	args, err := serverArgs(k, s)
+func (c installCommand) Run(ctx context.Context, s *settings, streams streams) error {
+	args, err := serverArgs(c.given, s)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *settings) whatNext(ctx context.Context, args []string) string {
 
 type uninstallCommand struct{ installing }
 
-func (c uninstallCommand) Run(ctx context.Context, streams streams) error {
+func (c uninstallCommand) Run(ctx context.Context, _ *settings, streams streams) error {
 	e, err := install.Here().Uninstall(c.Client, c.Name)
 	if err != nil {
 		return c.refused(err, "say with --name what this one is called there")
@@ -191,35 +191,33 @@ func sameFile(a, b string) bool {
 }
 
 // serverArgs are the flags for the server that were given to install, as a server that is started elsewhere needs them.
-func serverArgs(k *kong.Context, s *settings) (args []string, err error) {
+func serverArgs(given []*cli.Flag, s *settings) (args []string, err error) {
 	if err := (&heffl.Client{BaseURL: s.BaseURL}).Check(); err != nil {
 		return nil, usageError{err}
 	}
-	for _, p := range k.Path {
-		if p.Flag == nil || !isSetting(p.Flag.Name) {
-			continue
-		}
-		name := "--" + p.Flag.Name
+	for _, f := range given {
+		name := "--" + f.Name
 		args = slices.DeleteFunc(args, func(a string) bool { return a == name || strings.HasPrefix(a, name+"=") })
-		switch v := k.FlagValue(p.Flag).(type) {
-		case bool:
-			if v {
+		switch v := f.Target.(type) {
+		case *bool:
+			if *v {
 				args = append(args, name)
 			}
-		case []string:
-			args = append(args, name+"="+strings.Join(v, ","))
-		case string:
-			if p.Flag.Name == "state" && mayHoldPassword(v) {
+		case *[]string:
+			args = append(args, name+"="+strings.Join(*v, ","))
+		case *string:
+			value := *v
+			if f.Name == "state" && mayHoldPassword(value) {
 				return nil, usage("--state holds a password, which is not written into a configuration; set HEFFL_MCP_STATE where the client starts the server")
 			}
-			if isFile(p.Flag.Name, v) {
-				if v, err = filepath.Abs(v); err != nil {
+			if isFile(f.Name, value) {
+				if value, err = filepath.Abs(value); err != nil {
 					return nil, err
 				}
 			}
-			args = append(args, name+"="+v)
-		default:
-			args = append(args, fmt.Sprintf("%s=%v", name, v))
+			args = append(args, name+"="+value)
+		case *time.Duration:
+			args = append(args, name+"="+v.String())
 		}
 	}
 	return args, nil
@@ -239,31 +237,6 @@ func mayHoldPassword(state string) bool {
 		has = has || strings.Contains(strings.ToLower(name), "password")
 	}
 	return has
-}
-
-// isSetting reports whether a flag is one of the server.
-func isSetting(flag string) bool {
-	for f := range reflect.TypeFor[settings]().Fields() {
-		if flagOf(f) == flag {
-			return true
-		}
-	}
-	return false
-}
-
-// flagOf is the flag of a setting, as kong names it.
-func flagOf(f reflect.StructField) string {
-	if name := f.Tag.Get("name"); name != "" {
-		return name
-	}
-	var b strings.Builder
-	for i, r := range f.Name {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			b.WriteByte('-')
-		}
-		b.WriteRune(r)
-	}
-	return strings.ToLower(b.String())
 }
 
 // isFile reports whether the value of a flag is a path, which means another file where a client starts the server.

@@ -14,14 +14,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 
+	"heffl-mcp/cli"
 	"heffl-mcp/install"
-
-	"github.com/alecthomas/kong"
 )
 
 func main() {
@@ -37,6 +35,8 @@ func main() {
 
 // commands is the command line. The first words of each help are what --help teaches.
 type commands struct {
+	ShowHelp bool `name:"help" short:"h" help:"Show context-sensitive help."`
+
 	settings
 
 	Stdio     stdioCommand     `cmd:"" default:"withargs" help:"Serve MCP on standard input and output (the default)."`
@@ -52,7 +52,7 @@ type commands struct {
 	Doctor    doctorCommand    `cmd:"" help:"Check the key, the way to Heffl, the journal and the clients, and say what to do."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 
-	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+	ShowVersion bool `name:"version" help:"Print the version."`
 }
 
 const about = `A Model Context Protocol server for the Heffl CRM.
@@ -75,6 +75,11 @@ type streams struct {
 	out, err io.Writer
 }
 
+// A runner is what a command does.
+type runner interface {
+	Run(ctx context.Context, s *settings, streams streams) error
+}
+
 // run is the program, but for the process around it.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) error {
 	unfilled := unexpanded(args, os.Environ())
@@ -82,35 +87,38 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return unfilled
 	}
 	forgetEmpty(os.Environ())
-	var c commands
-	exited := false
-	parser, err := kong.New(&c,
-		kong.Name("heffl-mcp"),
-		kong.Description(about),
-		kong.Writers(out, errOut),
-		kong.Exit(func(int) { exited = true }), // after --help and --version, which alone kong ends a program for here
-		kong.Vars{"clients": strings.Join(install.Clients(), ","), "version": version()},
-		kong.KindMapper(reflect.Bool, onOff{}),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(streams{in, out, errOut}),
-		kong.Bind(&c.settings),
-		kong.Bind(complaint{unfilled}),
-	)
-	if err != nil {
-		return err
-	}
 	if len(args) > 0 && args[0] == "help" { // as others have it
 		args = append(args[1:], "--help")
 	}
-	command, err := parser.Parse(args)
-	if exited {
-		return nil
-	}
+	var c commands
+	program := c.line()
+	line, err := program.Parse(args)
 	if err != nil {
-		return usage("%s; heffl-mcp --help lists commands and settings", shorten(err))
+		return misread(err)
 	}
-	return command.Run()
+	switch {
+	case line.Has("help") && line.Named:
+		return line.Command.PrintHelp(out)
+	case line.Has("help"):
+		return program.PrintHelp(out)
+	case line.Has("version"):
+		_, err := fmt.Fprintln(out, version())
+		return err
+	}
+	if err := line.Fill(os.LookupEnv); err != nil {
+		return misread(err)
+	}
+	c.Install.given, c.Doctor.unfilled = line.Given(program), unfilled
+	return line.Command.Target.(runner).Run(ctx, &c.settings, streams{in, out, errOut})
+}
+
+// line is the command line that fills c.
+func (c *commands) line() *cli.Command {
+	return cli.New("heffl-mcp", about, c, map[string]string{"clients": strings.Join(install.Clients(), ",")})
+}
+
+func misread(err error) error {
+	return usage("%s; heffl-mcp --help lists commands and settings", shorten(err))
 }
 
 // shorten is the text of err without a long argument that nobody expected: it may be a key.

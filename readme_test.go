@@ -13,9 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"heffl-mcp/install"
+	"heffl-mcp/cli"
 
-	"github.com/alecthomas/kong"
 	"github.com/mark3labs/mcp-go/mcp"
 )
 
@@ -56,34 +55,24 @@ func toolTable(t *testing.T) string {
 	return b.String()
 }
 
-// commandLine reads the command line as main does.
-func commandLine(t *testing.T) *kong.Kong {
-	t.Helper()
-	k, err := kong.New(new(commands), kong.Name("heffl-mcp"), kong.Vars{"clients": strings.Join(install.Clients(), ",")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 // settingsTable has the settings that all commands have, or those that one has besides.
 func settingsTable(t *testing.T, command string) string {
 	t.Helper()
-	k := commandLine(t)
-	node := k.Model.Node
+	program := new(commands).line()
+	node := program
 	rows := []string{"| `HEFFL_API_KEY` | | | The API key; without it, the one that `login` keeps, but never over HTTP. |"}
 	if command != "" {
 		rows = []string{"| `HEFFL_MCP_TOKEN` | | | Bearer token that each request must carry, 16 characters or more. |"}
-		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == command })
-		node = node.Children[i]
+		i := slices.IndexFunc(program.Commands, func(c *cli.Command) bool { return c.Name == command })
+		node = program.Commands[i]
 	}
 	for _, flag := range node.Flags {
 		if flag.Name == "help" || flag.Name == "version" {
 			continue
 		}
 		var variables string
-		if len(flag.Envs) > 0 {
-			variables = "`" + strings.Join(flag.Envs, "`, `") + "` "
+		if flag.Env != "" {
+			variables = "`" + flag.Env + "` "
 		}
 		standard := cmp.Or(flag.Default, map[bool]string{true: "off"}[flag.IsBool()])
 		if standard != "" {
@@ -99,13 +88,10 @@ func commandTable(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| command | what it does |\n|---|---|\n")
-	for _, c := range commandLine(t).Model.Children {
+	for _, c := range new(commands).line().Commands {
 		usage := "heffl-mcp " + c.Name
-		for _, p := range c.Positional {
-			usage += " " + p.Summary()
-		}
-		for _, sub := range c.Children {
-			usage += " " + sub.Name
+		for _, a := range c.Args {
+			usage += " " + a.Summary()
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", usage, c.Help)
 	}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,8 +23,6 @@ import (
 	"heffl-mcp/keys"
 	"heffl-mcp/prompts"
 	"heffl-mcp/tools"
-
-	"github.com/alecthomas/kong"
 )
 
 // settings are the flags that every command has. Each is also an environment variable; the flag wins.
@@ -50,27 +46,6 @@ type settings struct {
 	Owners     []string      `name:"owners" env:"HEFFL_MCP_OWNERS" placeholder:"NAME" help:"The only users that tools may give work to, by name, e-mail or ID (all)."`
 	LogLevel   string        `env:"HEFFL_MCP_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"info" help:"Least level that is logged on standard error: ${enum}."`
 	LogFormat  string        `env:"HEFFL_MCP_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text" help:"Form of the log: ${enum}."`
-}
-
-// onOff reads settings that are on or off, in the words of those tables that show them, and in kong's own.
-type onOff struct{}
-
-// IsBool says that a flag needs no value.
-func (onOff) IsBool() bool { return true }
-
-func (onOff) Decode(c *kong.DecodeContext, target reflect.Value) error {
-	on := true
-	if c.Scan.Peek().Type == kong.FlagValueToken {
-		switch value := fmt.Sprint(c.Scan.Pop().Value); strings.ToLower(value) {
-		case "on", "true", "yes", "1":
-		case "off", "false", "no", "0":
-			on = false
-		default:
-			return fmt.Errorf("give on or off, not %q", value)
-		}
-	}
-	target.SetBool(on)
-	return nil
 }
 
 // maxKeyFile bounds a key file, in bytes: a larger one is some other file.
