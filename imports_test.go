@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +22,7 @@ var house = map[string]struct {
 	"journal":                   {"does any write exactly once, and knows neither Heffl nor MCP", nil, []string{"github.com/mark3labs", "heffl-mcp/"}},
 	"workspace":                 {"knows what a workspace has, and not what a model is told of it", []string{"heffl"}, []string{"github.com/mark3labs", "database/sql"}},
 	"rawjson":                   {"finds its way through any JSON, and knows not what it says", nil, []string{"net", "github.com/", "heffl-mcp/"}},
-	"tools":                     {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "rawjson", "schema", "workspace"}, nil},
+	"tools":                     {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "rawjson", "schema", "template", "workspace"}, nil},
 	"serve":                     {"knows how it is reached, and not what can be done", []string{"rawjson"}, nil},
 	"bench":                     {"measures the program from without, and serves it only to be profiled", []string{"heffl", "heffl/sandbox", "serve", "tools"}, nil},
 	"bench/bare":                {"is what one would have without any of this", nil, nil},
@@ -29,8 +31,9 @@ var house = map[string]struct {
 	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
 	"install":                   {"knows the files of clients, and not what is installed", nil, []string{"net", "github.com/mark3labs", "heffl-mcp/"}},
 	"cli":                       {"reads a command line, and knows not what it is for", nil, []string{"net", "text/template", "heffl-mcp/"}},
+	"template":                  {"fills in pages, and knows not what they say", nil, []string{"net", "heffl-mcp/"}},
 	"keys":                      {"keeps secrets, and knows not what they open", nil, []string{"net/http", "github.com/mark3labs", "heffl-mcp/"}},
-	"prompts":                   {"knows what a user can start from, and is told who asks and which tools there are", []string{"workspace"}, []string{"heffl-mcp/tools", "heffl-mcp/journal", "modernc.org"}},
+	"prompts":                   {"knows what a user can start from, and is told who asks and which tools there are", []string{"template", "workspace"}, []string{"heffl-mcp/tools", "heffl-mcp/journal", "modernc.org"}},
 	"":                          {"wires", []string{"cli", "heffl", "heffl/sandbox", "journal", "tools", "serve", "install", "keys", "prompts"}, []string{"heffl-mcp/internal", "github.com/modelcontextprotocol", "github.com/rogpeppe/go-internal/testscript", "net/http/httptest", "testing"}},
 }
 
@@ -82,5 +85,27 @@ func TestHouse(t *testing.T) {
 	}
 	if seen != len(house) {
 		t.Errorf("%d packages, but %d rooms", seen, len(house))
+	}
+}
+
+// TestLinkerLeavesOut holds that nothing in the program calls methods by names that are made up while it runs: for such a call the linker
+// keeps every exported method of every library, which is an eighth of the program.
+func TestLinkerLeavesOut(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("links the program")
+	}
+	cmd := exec.Command("go", "build", "-ldflags=-s -w -dumpdep", "-o", os.DevNull, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %.500s", err, out)
+	}
+	calls := regexp.MustCompile(`(?m)^(\S+) <ReflectMethod>`).FindAllSubmatch(out, -1)
+	for _, c := range calls[:min(len(calls), 10)] {
+		t.Errorf("%s calls a method by its name", c[1])
+	}
+	if !strings.Contains(string(out), " -> ") {
+		t.Errorf("the linker does not say what it keeps: %.500s", out)
 	}
 }

@@ -19,9 +19,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"text/template"
 	"time"
 
+	"heffl-mcp/template"
 	"heffl-mcp/workspace"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -125,9 +125,7 @@ var all = []prompt{
 var pages embed.FS
 
 // templates are parsed when the first prompt is asked for: most servers that start are not.
-var templates = sync.OnceValues(func() (*template.Template, error) {
-	return template.New("").Option("missingkey=error").ParseFS(pages, "*.md")
-})
+var templates = sync.OnceValues(func() (template.Pages, error) { return template.Parse(pages, "*.md") })
 
 // Add serves the prompts with a server, and completes their arguments. Tools says which tools are served at all.
 func Add(s *server.MCPServer, tools func(name string) bool, d Deps) {
@@ -255,9 +253,8 @@ func (p prompt) render(ctx context.Context, d *Deps, given map[string]string) (s
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
-	err = t.ExecuteTemplate(&b, p.Name+".md", v)
-	return strings.TrimSpace(b.String()) + "\n", err
+	text, err := t.Fill(p.Name+".md", v)
+	return strings.TrimSpace(text) + "\n", err
 }
 
 // check says what is wrong with what was given, all at once.

@@ -1,21 +1,25 @@
 package tools
 
 import (
-	_ "embed"
+	"embed"
 	"strings"
-	"text/template"
+
+	"heffl-mcp/template"
 )
 
 //go:embed instructions.md
-var instructionsText string
+var instructionsPage embed.FS
 
 // instructions tell a model how the tools that are served go together.
 func (d *Deps) instructions() (string, error) {
-	t, err := template.New("instructions.md").Parse(instructionsText)
+	pages, err := template.Parse(instructionsPage, "*.md")
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
-	err = t.Execute(&b, d.served)
-	return strings.TrimSpace(b.String()), err
+	has := map[string]bool{}
+	for _, t := range all {
+		has[t.name()] = d.serves(t.name())
+	}
+	text, err := pages.Fill("instructions.md", has)
+	return strings.TrimSpace(text), err
 }
