@@ -16,6 +16,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -58,18 +59,25 @@ type Flag struct {
 // an unexported one is none of them. In tags, ${default}, ${enum} and ${NAME} of vars stand for what they name. The command with
 // default:"withargs" is the one that is meant where none is named.
 func New(name, help string, grammar any, vars map[string]string) *Command {
-	var pairs []string
-	for name, value := range vars {
-		pairs = append(pairs, "${"+name+"}", value)
-	}
 	c := &Command{Name: name, Help: help, Target: grammar}
-	c.read(reflect.ValueOf(grammar).Elem(), strings.NewReplacer(pairs...))
+	c.read(reflect.ValueOf(grammar).Elem(), vars)
 	return c
 }
 
-func (c *Command) read(v reflect.Value, vars *strings.Replacer) {
+func (c *Command) read(v reflect.Value, vars map[string]string) {
 	for field, value := range v.Fields() {
-		tag := func(key string) string { return vars.Replace(field.Tag.Get(key)) }
+		f := new(Flag)
+		tag := func(key string) string {
+			return os.Expand(field.Tag.Get(key), func(name string) string {
+				switch name {
+				case "default":
+					return f.Default
+				case "enum":
+					return strings.Join(f.Enum, ",")
+				}
+				return vars[name]
+			})
+		}
 		_, isCommand := field.Tag.Lookup("cmd")
 		_, isArg := field.Tag.Lookup("arg")
 		_, optional := field.Tag.Lookup("optional")
@@ -88,14 +96,14 @@ func (c *Command) read(v reflect.Value, vars *strings.Replacer) {
 			c.Commands = append(c.Commands, sub)
 			continue
 		}
-		f := &Flag{
+		*f = Flag{
 			Name: nameOf(field), Short: tag("short"), Env: tag("env"), Default: tag("default"), Placeholder: tag("placeholder"),
 			Optional: optional, Target: value.Addr().Interface(), arg: isArg,
 		}
 		if enum := tag("enum"); enum != "" {
 			f.Enum = strings.Split(enum, ",")
 		}
-		f.Help = strings.NewReplacer("${default}", f.Default, "${enum}", strings.Join(f.Enum, ",")).Replace(tag("help"))
+		f.Help = tag("help")
 		if isArg {
 			c.Args = append(c.Args, f)
 		} else {

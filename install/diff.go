@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/tailscale/hujson"
@@ -13,7 +14,9 @@ import (
 const maxLine = 200
 
 // secretValue is a value whose name says that it is nobody else's business.
-var secretValue = regexp.MustCompile(`(?i)([\w-]*(?:key|token|secret|password|authorization|credential)[\w-]*["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*')`)
+var secretValue = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)([\w-]*(?:key|token|secret|password|authorization|credential)[\w-]*["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*')`)
+})
 
 // Diff shows the lines that the edit changes, and of others their brackets alone: they may hold the secrets of other servers. Keys and the like are
 // hidden. It is empty if nothing changes.
@@ -28,7 +31,7 @@ func (e *Edit) Diff() string {
 		if line == "" || !strings.ContainsRune("-+@", rune(line[0])) && strings.Trim(line, " \t{}[],") != "" {
 			continue
 		}
-		line = secretValue.ReplaceAllString(line, `$1"•••"`)
+		line = secretValue().ReplaceAllString(line, `$1"•••"`)
 		if len(line) > maxLine {
 			line = strings.ToValidUTF8(line[:maxLine], "") + "..."
 		}

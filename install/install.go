@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,10 +37,12 @@ type Server struct {
 // keyVariable is the environment variable that takes Server.Key.
 const keyVariable = "HEFFL_API_KEY"
 
-var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+var goodName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+})
 
 func checkName(name string) error {
-	if !goodName.MatchString(name) {
+	if !goodName().MatchString(name) {
 		return errors.New("the name must begin with a letter or digit and have letters, digits, _ and - only, at most 64")
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -52,14 +53,19 @@ func seal(blocks []*block, next func() string) (code string) {
 // tidy is a text with one kind of line end, no blanks at the ends of lines and no more than two empty lines in a row.
 func tidy(text string) string {
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u2028", "\n", "\u2029", "\n", "\v", "\n", "\f", "\n").Replace(strings.ToValidUTF8(text, "\uFFFD"))
-	text = trailing.ReplaceAllString(text, "")
-	return strings.Trim(manyEmpty.ReplaceAllString(text, "\n\n\n"), "\n")
+	text = trailing().ReplaceAllString(text, "")
+	return strings.Trim(manyEmpty().ReplaceAllString(text, "\n\n\n"), "\n")
 }
 
 var (
-	trailing  = regexp.MustCompile(`(?m)[ \t\x{a0}]+$`)
-	manyEmpty = regexp.MustCompile(`\n{4,}`)
+	trailing  = pattern(`(?m)[ \t\x{a0}]+$`)
+	manyEmpty = pattern(`\n{4,}`)
 )
+
+// pattern compiles a regular expression when it is first asked for: most servers that start are never asked for a prompt.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // visible is a text without what a reader does not see: control characters, marks of the direction of writing, tag characters,
 // zero-width ones and the like, which hide instructions from people that a model reads. It says how many there were.

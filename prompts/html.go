@@ -41,12 +41,12 @@ var ended = map[atom.Atom]struct{ of, within []atom.Atom }{
 
 // hidden is what a style says of an element that a reader is not to see: it is not there, has no size, cannot be seen through
 // all of it, or stands outside the page. What style sheets and colours hide is not known here.
-var hidden = regexp.MustCompile(`(?i)display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all` +
+var hidden = pattern(`(?i)display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all` +
 	`|font-size\s*:\s*((0(\.\d+)?|\.\d+|1(\.0+)?)p[xt]|0(r?em|%)?)\s*(;|!|$)|max-height\s*:\s*0(px)?\s*(;|!|$)` +
 	`|opacity\s*:\s*(0(\.0\d*)?|\.0\d*)\s*(;|!|$)|(^|[;\s])color\s*:\s*transparent` +
 	`|(text-indent|left|top)\s*:\s*-(\d{4}|\d{3,}(\.\d+)?(r?em|%|vw|vh))`)
 
-var styleComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+var styleComment = pattern(`(?s)/\*.*?\*/`)
 
 // maxOpen bounds the elements in one another whose ends are waited for.
 const maxOpen = 500
@@ -105,7 +105,7 @@ func (p *page) start(t html.Token) {
 	code := unseen[name] || len(p.open) > 0 && p.open[len(p.open)-1].code
 	gone := p.isHidden() || code
 	for _, a := range t.Attr {
-		gone = gone || a.Key == "hidden" || a.Key == "style" && hidden.MatchString(styleComment.ReplaceAllString(a.Val, ""))
+		gone = gone || a.Key == "hidden" || a.Key == "style" && hidden().MatchString(styleComment().ReplaceAllString(a.Val, ""))
 	}
 	if name == atom.Img && !gone {
 		p.images++

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/emersion/go-message"
@@ -35,7 +35,7 @@ const (
 var shownHeaders = []string{"From", "Reply-To", "To", "Cc", "Date", "Subject", "Message-ID"}
 
 // headerLine is the beginning of a header field that a raw e-mail may begin with.
-var headerLine = regexp.MustCompile(`(?i)^(from|to|cc|date|subject|message-id|mime-version|received|return-path|delivered-to|reply-to|sender|content-type|dkim-signature|authentication-results|arc-[a-z-]+|x-[a-z0-9-]+|in-reply-to|references|list-[a-z-]+|thread-[a-z]+)\s*:`)
+var headerLine = pattern(`(?i)^(from|to|cc|date|subject|message-id|mime-version|received|return-path|delivered-to|reply-to|sender|content-type|dkim-signature|authentication-results|arc-[a-z-]+|x-[a-z0-9-]+|in-reply-to|references|list-[a-z-]+|thread-[a-z]+)\s*:`)
 
 // isRaw says whether a text is an e-mail as it travels, or is pasted with its header: it begins with at least two
 // header fields and a blank line.
@@ -45,16 +45,16 @@ func isRaw(text string) bool {
 		switch line = strings.TrimRight(line, "\r\n"); {
 		case line == "":
 			return fields >= 2
-		case headerLine.MatchString(line):
+		case headerLine().MatchString(line):
 			fields++
-		case fields == 0 || !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") && !fieldLine.MatchString(line):
+		case fields == 0 || !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") && !fieldLine().MatchString(line):
 			return false
 		}
 	}
 	return false
 }
 
-var fieldLine = regexp.MustCompile(`^[!-9;-~]+:`)
+var fieldLine = pattern(`^[!-9;-~]+:`)
 
 // readLetter takes an e-mail apart: a raw one (.eml) by its parts, anything else as its text.
 func readLetter(pasted string) letter {
@@ -279,7 +279,7 @@ const maxField = 1500
 
 // The single-byte character sets of old e-mails; UTF-8 is the library's own. Those of Chinese, Japanese and Korean that
 // are not UTF-8 would add a megabyte to the program, and are told to be unread.
-var charsets = func() map[string]*charmap.Charmap {
+var charsets = sync.OnceValue(func() map[string]*charmap.Charmap {
 	sets := map[string]*charmap.Charmap{}
 	for _, e := range charmap.All {
 		if m, ok := e.(*charmap.Charmap); ok {
@@ -294,7 +294,7 @@ var charsets = func() map[string]*charmap.Charmap {
 		sets[alias] = of
 	}
 	return sets
-}()
+})
 
 // letters are the letters and digits of a name, in small letters.
 func letters(name string) string {
@@ -317,7 +317,7 @@ func init() {
 		if utf8.Valid(raw) && bytes.ContainsFunc(raw, func(r rune) bool { return r >= utf8.RuneSelf }) {
 			return input, nil
 		}
-		set, ok := charsets[letters(charset)]
+		set, ok := charsets()[letters(charset)]
 		if !ok {
 			return input, fmt.Errorf("character set %q", charset)
 		}

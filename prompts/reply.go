@@ -1,7 +1,6 @@
 package prompts
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -9,10 +8,10 @@ import (
 // what they do can be foreseen; nothing that they take off is lost, it is shown apart.
 
 // divider is a line by which mail programs begin the message that they repeat.
-var divider = regexp.MustCompile(`^(-{2,}\s*(Original Message|Forwarded message|Ursprüngliche Nachricht|Weitergeleitete Nachricht|Message d'origine|Message original|Mensaje original|الرسالة الأصلية|رسالة تم تحويلها)\s*-{2,}|Begin forwarded message:|_{20,})$`)
+var divider = pattern(`^(-{2,}\s*(Original Message|Forwarded message|Ursprüngliche Nachricht|Weitergeleitete Nachricht|Message d'origine|Message original|Mensaje original|الرسالة الأصلية|رسالة تم تحويلها)\s*-{2,}|Begin forwarded message:|_{20,})$`)
 
 // repeatedField is a header field of a repeated message, as mail programs write it in text.
-var repeatedField = regexp.MustCompile(`^\*?(From|Sent|Date|To|Cc|Subject|Von|Gesendet|Datum|An|Betreff|De|Envoyé|Date|À|Objet|Enviado|Para|Asunto|من|تم الإرسال|التاريخ|إلى|الموضوع)\s?:\*?\s?\S`)
+var repeatedField = pattern(`^\*?(From|Sent|Date|To|Cc|Subject|Von|Gesendet|Datum|An|Betreff|De|Envoyé|Date|À|Objet|Enviado|Para|Asunto|من|تم الإرسال|التاريخ|إلى|الموضوع)\s?:\*?\s?\S`)
 
 // minRepeated is how many header fields in a row make a repeated header.
 const minRepeated = 3
@@ -25,7 +24,7 @@ func cutQuoted(text string) (own, quoted string) {
 	lines := strings.Split(text, "\n")
 	at := len(lines)
 	for i := fieldsAt(lines, 0); i < len(lines); i++ {
-		if divider.MatchString(strings.TrimSpace(lines[i])) && (!strings.HasPrefix(lines[i], "_") || fieldsAt(lines, i+1) > 0) || fieldsAt(lines, i) >= minRepeated {
+		if divider().MatchString(strings.TrimSpace(lines[i])) && (!strings.HasPrefix(lines[i], "_") || fieldsAt(lines, i+1) > 0) || fieldsAt(lines, i) >= minRepeated {
 			at = i
 			break
 		}
@@ -47,14 +46,14 @@ func fieldsAt(lines []string, i int) (n int) {
 	for n == 0 && i < len(lines) && lines[i] == "" {
 		i++
 	}
-	for i+n < len(lines) && repeatedField.MatchString(lines[i+n]) {
+	for i+n < len(lines) && repeatedField().MatchString(lines[i+n]) {
 		n++
 	}
 	return n
 }
 
 // attributes is how mail programs begin the lines that say who wrote what is quoted.
-var attributes = regexp.MustCompile(`^(On|Am|Le|El|Il|Op|Em|Den|W dniu|В|في) `)
+var attributes = pattern(`^(On|Am|Le|El|Il|Op|Em|Den|W dniu|В|في) `)
 
 // attribution is where the lines begin that say who wrote what is quoted from a line on; that line, if none do.
 func attribution(lines []string, at int) int {
@@ -69,7 +68,7 @@ func attribution(lines []string, at int) int {
 		return at
 	}
 	for i := last; i >= 0 && i > last-3 && lines[i] != ""; i-- {
-		if attributes.MatchString(lines[i]) {
+		if attributes().MatchString(lines[i]) {
 			return i
 		}
 	}

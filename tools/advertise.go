@@ -182,7 +182,9 @@ func names[T any](things []T, name func(T) string) string {
 func label(s string) string { return line(s, 40) }
 
 // propertyName is what every client takes for the name of a property.
-var propertyName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+var propertyName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+})
 
 // advertisedFields are the custom fields whose values a model can give, as properties.
 func advertisedFields(known workspace.Known) []schema.Property {
@@ -199,7 +201,7 @@ func advertisedFields(known workspace.Known) []schema.Property {
 				p.Type = "array"
 			}
 		}
-		if p.Type == "" || !propertyName.MatchString(p.Name) {
+		if p.Type == "" || !propertyName().MatchString(p.Name) {
 			continue
 		}
 		p.Description = label(f.Label)

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -102,7 +103,9 @@ func messageID(text string) (id string, ok bool) {
 }
 
 // namesMessage is how a text says which message it is about, as the header of an e-mail does.
-var namesMessage = regexp.MustCompile(`(?i)(?:^|[\s,;(])message-id:\s*(<[^<>\s]+>)`)
+var namesMessage = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(?:^|[\s,;(])message-id:\s*(<[^<>\s]+>)`)
+})
 
 // orIn is the source, or where that has no message's ID and the text of one custom field has, that message: a model cannot
 // set _meta, but a user may have it write down where a deal comes from. The declared properties are no custom fields. Of
@@ -116,7 +119,7 @@ func (s *source) orIn(given object, declared []string) *source {
 		if slices.Contains(declared, m.name) || jsontext.Value(m.value).Kind() != '"' {
 			continue
 		}
-		for _, named := range namesMessage.FindAllStringSubmatch(text(jsontext.Value(m.value)), -1) {
+		for _, named := range namesMessage().FindAllStringSubmatch(text(jsontext.Value(m.value)), -1) {
 			if id, ok := messageID(named[1]); ok {
 				found[id] = true
 			}
