@@ -143,32 +143,41 @@ func (w *Workspace) resolveKey(ctx context.Context, kind Kind, words, exact stri
 // resolveID takes an ID at its word, but for what is known already: its name, and that a stage is
 // of another pipeline.
 func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) (Match, error) {
-	v, ok := w.keptView(ctx, kind, s)
-	if !ok {
-		return m, nil // nothing is known
-	}
-	i := slices.IndexFunc(v.records, func(r record) bool { return r.id == m.ID })
-	if i < 0 {
-		return m, nil
-	}
-	r := &v.records[i]
-	m.Name = r.name
-	if r.misfit == OtherPipeline {
-		alike := newQuery(r.name).nearest(kind, v.records)
-		return Match{}, &UnresolvedError{Kind: kind, Input: m.Input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
+	for _, v := range w.keptViews(ctx, kind, s) {
+		i := slices.IndexFunc(v.records, func(r record) bool { return r.id == m.ID })
+		if i < 0 {
+			continue
+		}
+		r := &v.records[i]
+		m.Name = r.name
+		if r.misfit == OtherPipeline {
+			alike := newQuery(r.name).nearest(kind, v.records)
+			return Match{}, &UnresolvedError{Kind: kind, Input: m.Input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
+		}
+		break
 	}
 	return m, nil
 }
 
 // Keeps reports whether what there is of a kind is known, so that nothing has to be asked for now.
-func (w *Workspace) Keeps(ctx context.Context, kind Kind, s Scope) bool {
-	_, ok := w.keptView(ctx, kind, s)
-	return ok
-}
+func (w *Workspace) Keeps(ctx context.Context, kind Kind, s Scope) bool { return len(w.keptViews(ctx, kind, s)) > 0 }
 
-func (w *Workspace) keptView(ctx context.Context, kind Kind, s Scope) (view, bool) {
-	v, err := w.view(ctx, kind, s, asKept)
-	return v, err == nil && !v.at.Before(w.now().Add(-w.ttl))
+// keptViews are the views of a kind that can be had without asking Heffl, and are not too old.
+func (w *Workspace) keptViews(ctx context.Context, kind Kind, s Scope) []view {
+	var kept []view
+	keep := func(v view, err error) {
+		if err == nil && !v.at.Before(w.now().Add(-w.ttl)) {
+			kept = append(kept, v)
+		}
+	}
+	if !kind.isLive() {
+		keep(w.view(ctx, kind, s, asKept))
+		return kept
+	}
+	for _, l := range w.finders(kind) {
+		keep(l.view(ctx, asKept))
+	}
+	return kept
 }
 
 // view is what a name of some kind can stand for.
