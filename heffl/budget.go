@@ -54,7 +54,14 @@ func (c *Client) Ready(ctx context.Context) error { return c.Budget.take(ctx, tr
 const retryShortly = time.Second
 
 func (b *Budget) take(ctx context.Context, write bool) error {
-	told := false
+	told, waits := false, false
+	defer func() {
+		if waits {
+			b.mu.Lock()
+			b.writers--
+			b.mu.Unlock()
+		}
+	}()
 	for {
 		if err := ctx.Err(); err != nil || b == nil {
 			return err
@@ -76,7 +83,8 @@ func (b *Budget) take(ctx context.Context, write bool) error {
 			b.changed = make(chan struct{})
 		}
 		changed := b.changed
-		if write {
+		if write && !waits { // until it is through, so that no read that wakes with it slips in before it
+			waits = true
 			b.writers++
 		}
 		b.mu.Unlock()
@@ -85,13 +93,7 @@ func (b *Budget) take(ctx context.Context, write bool) error {
 			tell(wait)
 			told = true
 		}
-		err := sleep(ctx, wait, changed)
-		if write {
-			b.mu.Lock()
-			b.writers--
-			b.mu.Unlock()
-		}
-		if err != nil {
+		if err := sleep(ctx, wait, changed); err != nil {
 			return err
 		}
 	}
@@ -137,6 +139,8 @@ func (b *Budget) wait(now time.Time, write bool) time.Duration {
 		rest = retryShortly
 	}
 	switch {
+	case left <= 0 && b.reset.IsZero() && !write && b.writers > 0:
+		return rest // else many that look for what was written would keep it from being written
 	case left <= 0 && b.reset.IsZero():
 		return b.last.Add(rest).Sub(now) // one at a time, until an answer tells of the window
 	case left <= 0:

@@ -282,6 +282,38 @@ func TestBudgetReadsYield(t *testing.T) {
 	})
 }
 
+// TestBudgetWriteAmongReads holds that reads that want to know what a write has made do not keep it from leaving, where
+// nothing tells of the window: one request a second leaves then.
+func TestBudgetWriteAmongReads(t *testing.T) {
+	t.Parallel()
+	for range 20 { // who wakes first is a matter of chance
+		synctest.Test(t, func(t *testing.T) {
+			l := &limits{answers: []limit{{429, "- 0 2 2"}}}
+			c := l.client()
+			c.CreateDeal(t.Context(), deal)
+			stop, cancel := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					for c.Budget.take(stop, false) == nil {
+						time.Sleep(250 * time.Millisecond)
+					}
+				})
+			}
+			synctest.Wait()
+			began := time.Now()
+			if err := c.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took, most := time.Since(began), 2*time.Second; took > most {
+				t.Errorf("the write left after %v, want %v at most", took, most)
+			}
+			cancel()
+			all.Wait()
+		})
+	}
+}
+
 func TestBudgetWaitError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
