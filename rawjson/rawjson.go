@@ -17,8 +17,6 @@ import (
 // An Object reads one member of a JSON object after the other.
 type Object struct {
 	Name     []byte // of the member, without escapes
-	NameAt   int    // where it stands in the text
-	Plain    bool   // and whether it does so without escapes
 	From, To int    // where in the text its value is
 
 	text []byte
@@ -42,9 +40,8 @@ func (o *Object) Next() bool {
 		return false
 	}
 	end := stringEnd(o.text, i)
-	o.NameAt = i + 1
-	o.Name = o.text[o.NameAt:max(end-1, o.NameAt)]
-	if o.Plain = bytes.IndexByte(o.Name, '\\') < 0; !o.Plain {
+	o.Name = o.text[i+1 : max(end-1, i+1)]
+	if bytes.IndexByte(o.Name, '\\') >= 0 {
 		var name string
 		if json.Unmarshal(o.text[i:end], &name) == nil {
 			o.Name = []byte(name)

@@ -325,14 +325,14 @@ func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
 	if isText {
 		text, isText = r.Content[0].(mcp.TextContent)
 	}
-	if !isText || text.Meta != nil || text.Annotations != nil || !isRaw && r.StructuredContent != nil || len(r.RawStructuredContent)+len(r.InputRequests)+len(r.RequestState) > 0 ||
+	if !isText || text.Meta != nil || text.Annotations != nil || r.Meta != nil && (r.Meta.ProgressToken != nil || r.Meta.AdditionalFields == nil) || !isRaw && r.StructuredContent != nil || len(r.RawStructuredContent)+len(r.InputRequests)+len(r.RequestState) > 0 ||
 		!fitsLine(structured) || endsLine(text.Text) || !utf8.ValidString(text.Text) {
 		raw, err := r.MarshalJSON()
 		return append(b, raw...), err
 	}
 	b = append(b, '{')
 	if r.Meta != nil {
-		meta, err := json.Marshal(r.Meta)
+		meta, err := json.Marshal(r.Meta.AdditionalFields)
 		if err != nil {
 			return nil, err
 		}

@@ -103,6 +103,9 @@ func fillLineItems(ctx context.Context, r *reading) error {
 		if jsontext.Value(item).Kind() != '{' || slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path+".productId" }) {
 			return item
 		}
+		if hasMember(item, "name") && hasMember(item, "price") {
+			return item
+		}
 		given := parse(item)
 		filled, err := r.fillLineItem(ctx, path, given)
 		failed = cmp.Or(failed, err)
@@ -123,8 +126,6 @@ func (r *reading) fillLineItem(ctx context.Context, path string, item object) (o
 	}
 	id, ok := item.str("productId")
 	switch {
-	case len(missing) == 0:
-		return item, nil
 	case !ok:
 		r.problems = append(r.problems, fmt.Sprintf("%s: %s missing; give it, or productId (a product's name, SKU or ID), whose name and price are then used", path, strings.Join(missing, " and ")))
 		return item, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -138,6 +139,9 @@ func unseen(r rune) bool {
 // visible escapes in a JSON value what is not seen. What the value means stays the same.
 func visible(v json.RawMessage) json.RawMessage {
 	hidden := func(r rune) bool { return r >= 0x7f && unseen(r) } // JSON escapes what is below
+	if !slices.ContainsFunc(v, func(c byte) bool { return c >= 0x7f }) {
+		return v
+	}
 	i := bytes.IndexFunc(v, hidden)
 	if i < 0 {
 		return v

@@ -54,46 +54,53 @@ func namingsOf(t reflect.Type) []naming {
 // through passes each text of doc that names a thing through f, and returns doc with what f makes of them. What f leaves
 // as it is keeps its bytes.
 func through(doc object, names []naming, f func(path string, kind workspace.Kind, text string) string) object {
-	return throughList(doc, names, "", "", f)
-}
-
-// throughList is through for an object that has the properties of one list, "" for the arguments themselves, below a path.
-func throughList(doc object, names []naming, list, path string, f func(path string, kind workspace.Kind, text string) string) object {
 	out := doc
-	set := func(i int, v json.RawMessage) {
-		if bytes.Equal(v, doc[i].value) {
-			return
+	for i, m := range doc {
+		v, lists := m.value, false
+		for _, n := range names {
+			switch {
+			case n.list == "" && n.name == m.name:
+				v = eachText(v, m.name, func(path, text string) string { return f(path, n.kind, text) })
+			case n.list == m.name:
+				lists = true
+			}
+		}
+		if lists {
+			v = eachItem(v, func(n int, item json.RawMessage) json.RawMessage { return throughItem(item, names, m.name, n, f) })
+		}
+		if bytes.Equal(v, m.value) {
+			continue
 		}
 		if &out[0] == &doc[0] {
 			out = slices.Clone(doc)
 		}
 		out[i].value = v
 	}
-	for i, m := range doc {
-		holds := false // such a list itself
-		for _, n := range names {
-			switch {
-			case n.list == list && n.name == m.name:
-				set(i, eachText(m.value, path+m.name, func(path, text string) string { return f(path, n.kind, text) }))
-			case list == "" && n.list == m.name:
-				holds = true
-			}
-		}
-		if !holds {
-			continue
-		}
-		set(i, eachItem(m.value, func(n int, item json.RawMessage) json.RawMessage {
-			if jsontext.Value(item).Kind() != '{' {
-				return item
-			}
-			given := parse(item)
-			if read := throughList(given, names, m.name, at(m.name, n)+".", f); len(read) > 0 && &read[0] != &given[0] {
-				return read.JSON()
-			}
-			return item
-		}))
-	}
 	return out
+}
+
+// throughItem is through for the n-th item of a list of objects.
+func throughItem(item json.RawMessage, names []naming, list string, n int, f func(path string, kind workspace.Kind, text string) string) json.RawMessage {
+	var out object // nil: as it came
+	for i, m := 0, rawjson.In(item, 0); m.Next(); i++ {
+		for _, named := range names {
+			if named.list != list || named.name != string(m.Name) {
+				continue
+			}
+			v := eachText(m.Value(), at(list, n)+"."+named.name, func(path, text string) string { return f(path, named.kind, text) })
+			if bytes.Equal(v, m.Value()) {
+				continue
+			}
+			if out == nil {
+				out = parse(item)
+			}
+			out[i].value = v
+		}
+	}
+	if out == nil {
+		return item
+	}
+	return out.JSON()
 }
 
 // eachText passes a text, or each text of a list, through f. What f leaves as it is keeps its bytes.
@@ -388,6 +395,7 @@ func (g *guardedGroup) Wait() {
 // collect finds the words that have to be understood.
 func (r *reading) collect() {
 	live := 0
+	var store []words // of many
 	through(r.doc, r.names, func(path string, kind workspace.Kind, text string) string {
 		switch {
 		case slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path }):
@@ -397,7 +405,11 @@ func (r *reading) collect() {
 				return text
 			}
 		}
-		r.words = append(r.words, &words{path: path, kind: kind, text: text})
+		if len(store) == cap(store) {
+			store = make([]words, 0, 16)
+		}
+		store = append(store, words{path: path, kind: kind, text: text})
+		r.words = append(r.words, &store[len(store)-1])
 		return text
 	})
 	if len(r.words) > maxWords {

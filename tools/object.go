@@ -26,24 +26,33 @@ func (m member) is(other member) bool {
 	return m.name == other.name && bytes.Equal(m.value, other.value)
 }
 
-// parse reads raw, which is known to be one JSON object. The values are parts of raw.
+// parse reads raw, which is known to be one JSON object. The values are parts of raw, and the names of one text.
 func parse(raw []byte) object {
 	var o object
-	var names string // all of raw: a name is a part of it, and no text of its own
+	names, lengths := make([]byte, 0, 512), make([]int, 0, 40)
 	for m := rawjson.In(raw, 0); m.Next(); {
 		if o == nil {
 			const usual = 30 // bytes of a member
-			o, names = make(object, 0, min(4+len(raw)/usual, 24)), string(raw)
+			o = make(object, 0, min(4+len(raw)/usual, cap(lengths)))
 		}
-		name := ""
-		if m.Plain {
-			name = names[m.NameAt : m.NameAt+len(m.Name)]
-		} else {
-			name = string(m.Name)
-		}
-		o = append(o, member{name, m.Value()})
+		o = append(o, member{value: m.Value()})
+		names, lengths = append(names, m.Name...), append(lengths, len(m.Name))
+	}
+	rest := string(names)
+	for i, n := range lengths {
+		o[i].name, rest = rest[:n], rest[n:]
 	}
 	return o
+}
+
+// hasMember reports whether raw, which is known to be one JSON object, has a member.
+func hasMember(raw json.RawMessage, name string) bool {
+	for m := rawjson.In(raw, 0); m.Next(); {
+		if string(m.Name) == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (o object) get(name string) (json.RawMessage, bool) {
