@@ -53,7 +53,7 @@ func (a *audit) called(ctx context.Context, r tools.Report) {
 	if r.Effect == tools.ReadOnly {
 		return
 	}
-	line, err := json.Marshal(auditLine{r.At.UTC(), r.Call, r.Tool, r.Caller, r.Client, r.Tenant, r.Arguments, r.Object, r.Outcome, r.Took.Seconds()})
+	line, err := json.Marshal(auditLine{r.At.UTC(), r.Call, r.Tool, r.Caller, r.Client, r.Tenant, r.Arguments(), r.Object, r.Outcome, r.Took.Seconds()})
 	if err == nil {
 		err = a.add(append(line, '\n'))
 	}

@@ -132,7 +132,7 @@ func TestAuditCannotBeWritten(t *testing.T) {
 	if err := a.close(); err != nil {
 		t.Fatal(err)
 	}
-	a.called(t.Context(), tools.Report{Call: "C1", Tool: "create_deal", Effect: tools.Adds})
+	a.called(t.Context(), tools.Report{Call: "C1", Tool: "create_deal", Effect: tools.Adds, Arguments: func() string { return "" }})
 	if got := log.String(); !strings.Contains(got, `"level":"ERROR"`) || !strings.Contains(got, `"call":"C1"`) {
 		t.Errorf("the log of a line that cannot be written = %s, want an error with the call", got)
 	}
@@ -148,8 +148,8 @@ func TestAuditAfterTornLine(t *testing.T) {
 	}
 	defer a.close()
 	a.torn = true // as a full disk leaves it
-	a.called(t.Context(), tools.Report{Call: "C1", Effect: tools.Adds})
-	a.called(t.Context(), tools.Report{Call: "C2", Effect: tools.Adds})
+	a.called(t.Context(), tools.Report{Call: "C1", Effect: tools.Adds, Arguments: func() string { return "" }})
+	a.called(t.Context(), tools.Report{Call: "C2", Effect: tools.Adds, Arguments: func() string { return "" }})
 	lines := strings.Split(string(read(t, file)), "\n")
 	if len(lines) != 4 || lines[0] != `{"call":"to` || !strings.Contains(lines[1], `"C1"`) || !strings.Contains(lines[2], `"C2"`) {
 		t.Errorf("lines after one that was torn = %q, want each on its own", lines)

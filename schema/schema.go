@@ -128,8 +128,11 @@ func (s *Schema) JSON() json.RawMessage { return s.published }
 
 // Decode fills the struct that the schema was made of from JSON that Check found no fault in.
 func (s *Schema) Decode(raw []byte, into any) error {
-	return jsonv2.Unmarshal(raw, into, jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(exactNumbers, wholeNumbers)))
+	return jsonv2.Unmarshal(raw, into, numbers)
 }
+
+// numbers are read as the schema has them. (Options that are made anew for each document forget what was learnt of types.)
+var numbers = jsonv2.WithUnmarshalers(jsonv2.JoinUnmarshalers(exactNumbers, wholeNumbers))
 
 // exactNumbers fills a json.Number with a number's own digits; left alone it would take only strings.
 var exactNumbers = jsonv2.UnmarshalFunc(func(raw []byte, n *json.Number) error {

@@ -15,18 +15,20 @@ import (
 // A Report tells of a call that has ended, for logs, metrics and audits. It holds no argument, and
 // no key or token.
 type Report struct {
-	Call      string // an ID of its own, which the log has too
-	At        time.Time
-	Took      time.Duration
-	Waited    time.Duration // how much of that it has waited for Heffl's rate limit, or to look again
-	Tool      string
-	Effect    Effect
-	Caller    string // Caller.Name
-	Client    string // what the MCP client calls itself, and its version; anybody can claim anything
-	Tenant    string // whose the call was: see Tenant
-	Arguments string // a hash of them, as they were sent to Heffl or would have been
-	Object    string // the ID of what was made, changed or answered with; empty: nothing
-	Outcome   string // heffl-mcp/outcome
+	Call    string // an ID of its own, which the log has too
+	At      time.Time
+	Took    time.Duration
+	Waited  time.Duration // how much of that it has waited for Heffl's rate limit, or to look again
+	Tool    string
+	Effect  Effect
+	Caller  string // Caller.Name
+	Client  string // what the MCP client calls itself, and its version; anybody can claim anything
+	Tenant  string // whose the call was: see Tenant
+	Object  string // the ID of what was made, changed or answered with; empty: nothing
+	Outcome string // heffl-mcp/outcome
+
+	// Arguments is a hash of them, as they were sent to Heffl or would have been. It is made for who asks.
+	Arguments func() string
 }
 
 // A reporting is a Report that is being made: several requests of a call may wait at once.
@@ -46,7 +48,7 @@ func (r *reporting) end(ctx context.Context, c *call) {
 	c.Log.LogAttrs(ctx, slog.LevelInfo, "tool called", slog.String("call", r.Call), slog.String("tool", r.Tool), slog.String("outcome", r.Outcome),
 		slog.String("id", r.Object), slog.String("caller", r.Caller), slog.String("client", r.Client), slog.Duration("took", r.Took))
 	if c.Reports != nil {
-		r.Tenant, r.Arguments = c.Tenant, fingerprint(c.raw)
+		r.Tenant, r.Arguments = c.Tenant, func() string { return fingerprint(c.raw) }
 		c.Reports(ctx, r.Report)
 	}
 }

@@ -41,7 +41,7 @@ func TestReports(t *testing.T) {
 	calls := map[string]bool{}
 	for _, r := range got {
 		calls[r.Call] = true
-		if r.At.IsZero() || r.Took <= 0 || len(r.Arguments) != 32 || !strings.Contains(log.String(), r.Call) {
+		if r.At.IsZero() || r.Took <= 0 || len(r.Arguments()) != 32 || !strings.Contains(log.String(), r.Call) {
 			t.Errorf("a report lacks something, or the log its call: %+v\n%s", r, log.String())
 		}
 	}
