@@ -25,12 +25,26 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal asks to finish, a second one ends the program
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], pollable(os.Stdin), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "heffl-mcp: "+err.Error())
 	}
 	os.Exit(exitCode(err))
+}
+
+// pollable is a pipe in such a form that reading from it holds no thread while there is nothing to read, and can be given
+// up: as a file of its own, since how the pipe itself is read belongs to all who share it. What cannot be had so
+// (sockets, systems without /proc) stays as it is.
+func pollable(in *os.File) *os.File {
+	if info, err := in.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return in
+	}
+	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", in.Fd()), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return in
+	}
+	return again
 }
 
 // commands is the command line. The first words of each help are what --help teaches.
