@@ -290,35 +290,37 @@ func (l *Line) Has(name string) bool {
 
 // Fill gives the program's fields and the command's their values: what the command line says, else the environment, else the default.
 func (l *Line) Fill(lookup func(string) (string, bool)) error {
-	flags := slices.Concat(l.Command.all(), l.Command.Args)
-	for _, f := range flags {
-		if value, ok := lookup(f.Env); ok && f.Env != "" {
-			if err := f.set(value); err != nil {
-				return fmt.Errorf("%w (from envar %s=%q)", err, f.Env, value)
-			}
-			continue
-		}
-		if f.Default == "" {
-			continue
-		}
-		if err := f.set(f.Default); err != nil {
-			return err
-		}
-	}
-	seen := map[*Flag]bool{}
+	given := map[*Flag]bool{}
 	for _, g := range l.given {
-		if all, ok := g.flag.Target.(*[]string); ok && !seen[g.flag] {
-			*all = nil // what the environment says: the values of the command line are all
-		}
-		seen[g.flag] = true
+		given[g.flag] = true
 		if err := g.flag.set(g.value); err != nil {
 			return err
 		}
 	}
-	for _, f := range flags {
-		if err := f.check(seen[f]); err != nil {
+	for _, f := range slices.Concat(l.Command.all(), l.Command.Args) {
+		if given[f] {
+			continue
+		}
+		if err := f.setElse(lookup); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// setElse gives what does not stand in the command line its value.
+func (f *Flag) setElse(lookup func(string) (string, bool)) error {
+	if value, ok := lookup(f.Env); ok && f.Env != "" {
+		if err := f.set(value); err != nil {
+			return fmt.Errorf("%w (from envar %s=%q)", err, f.Env, value)
+		}
+		return nil
+	}
+	switch {
+	case f.Default != "":
+		return f.set(f.Default)
+	case f.arg && !f.Optional:
+		return fmt.Errorf("expected %q", f.shown())
 	}
 	return nil
 }
@@ -327,6 +329,9 @@ func (l *Line) Fill(lookup func(string) (string, bool)) error {
 func (f *Flag) set(value string) error {
 	switch target := f.Target.(type) {
 	case *string:
+		if f.Enum != nil && !slices.Contains(f.Enum, value) {
+			return fmt.Errorf("%s must be one of %s but got %q", f.shown(), `"`+strings.Join(f.Enum, `","`)+`"`, value)
+		}
 		*target = value
 	case *[]string:
 		*target = append(*target, split(value)...)
@@ -367,18 +372,4 @@ func split(list string) (items []string) {
 		items = items[:last]
 	}
 	return items
-}
-
-// check says what is wrong with what a flag or an argument is now.
-func (f *Flag) check(given bool) error {
-	if f.arg && !given {
-		if f.Optional {
-			return nil
-		}
-		return fmt.Errorf("expected %q", f.shown())
-	}
-	if value, ok := f.Target.(*string); ok && f.Enum != nil && !slices.Contains(f.Enum, *value) {
-		return fmt.Errorf("%s must be one of %s but got %q", f.shown(), `"`+strings.Join(f.Enum, `","`)+`"`, *value)
-	}
-	return nil
 }

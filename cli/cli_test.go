@@ -59,6 +59,7 @@ func TestValues(t *testing.T) {
 		{"defaults", nil, "", standard, "serve", call{kept: 7}},
 		{"environment", env, "", flags{time.Minute, "high", true, []string{"ann", "bob"}}, "serve", call{kept: 7}},
 		{"flags win", env, "--timeout=5s --level low --quiet=off --names=cy --names dan,eve", flags{5 * time.Second, "low", false, []string{"cy", "dan", "eve"}}, "serve", call{kept: 7}},
+		{"flags win over what cannot be read", map[string]string{"TIMEOUT": "soon", "LEVEL": "deep", "QUIET": "maybe"}, "--timeout=5s --level=high --quiet", flags{5 * time.Second, "high", true, nil}, "serve", call{kept: 7}},
 		{"before and after a command", nil, "-q call --limit=0x10 tool --level=high -", flags{20 * time.Second, "high", true, nil}, "call", call{"tool", "-", 16, 7}},
 		{"what looks like a flag", nil, "call -- --tool -x", standard, "call", call{"--tool", "-x", 50, 7}},
 		{"a comma in a name", nil, `--names=a\,b,c,`, flags{20 * time.Second, "low", false, []string{"a,b", "c"}}, "serve", call{kept: 7}},
@@ -84,25 +85,28 @@ func TestValues(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"--colour":             "unknown flag --colour",
-		"--timout=5s":          `unknown flag --timout, did you mean "--timeout"?`,
-		"-x":                   `unknown flag -x, did you mean "-q"?`,
-		"--limit=5":            "unknown flag --limit", // it is of call alone
-		"what":                 "unexpected argument what",
-		"call a b c":           "unexpected argument c",
-		"call":                 `expected "<tool>"`,
-		"--timeout":            "--timeout: expected a value",
-		"--timeout --quiet":    "--timeout: expected a value; write one that begins with - as --timeout=-...",
-		"--timeout=5":          `--timeout: expected duration but got "5": time: missing unit in duration "5"`,
-		"call a --limit=5.5":   `--limit: expected a valid 64 bit int but got "5.5"`,
-		"--quiet=maybe":        `--quiet: give on or off, not "maybe"`,
-		"--level=middle":       `--level must be one of "low","high" but got "middle"`,
-		"--quiet":              `--timeout: expected duration but got "soon": time: invalid duration "soon" (from envar TIMEOUT="soon")`,
-		"--timeout=5s --quiet": `--timeout: expected duration but got "soon": time: invalid duration "soon" (from envar TIMEOUT="soon")`,
+		"--colour":           "unknown flag --colour",
+		"--timout=5s":        `unknown flag --timout, did you mean "--timeout"?`,
+		"-x":                 `unknown flag -x, did you mean "-q"?`,
+		"--limit=5":          "unknown flag --limit", // it is of call alone
+		"what":               "unexpected argument what",
+		"call a b c":         "unexpected argument c",
+		"call":               `expected "<tool>"`,
+		"--timeout":          "--timeout: expected a value",
+		"--timeout --quiet":  "--timeout: expected a value; write one that begins with - as --timeout=-...",
+		"--timeout=5":        `--timeout: expected duration but got "5": time: missing unit in duration "5"`,
+		"call a --limit=5.5": `--limit: expected a valid 64 bit int but got "5.5"`,
+		"--quiet=maybe":      `--quiet: give on or off, not "maybe"`,
+		"--level=middle":     `--level must be one of "low","high" but got "middle"`,
+		"--quiet":            `--timeout: expected duration but got "soon": time: invalid duration "soon" (from envar TIMEOUT="soon")`,
+		"--names=cy":         `--level must be one of "low","high" but got "deep" (from envar LEVEL="deep")`,
 	} {
 		env := map[string]string{}
-		if strings.HasSuffix(want, `TIMEOUT="soon")`) {
-			env["TIMEOUT"] = "soon"
+		for _, variable := range []string{"TIMEOUT=soon", "LEVEL=deep"} {
+			name, value, _ := strings.Cut(variable, "=")
+			if strings.Contains(want, "(from envar "+name) {
+				env[name] = value
+			}
 		}
 		if _, _, err := read(env, strings.Fields(args)...); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", args, err, want)
