@@ -132,16 +132,7 @@ func (c *commands) line() *cli.Command {
 }
 
 func misread(err error) error {
-	return usage("%s; heffl-mcp --help lists commands and settings", shorten(err))
-}
-
-// shorten is the text of err without a long argument that nobody expected: it may be a key.
-func shorten(err error) string {
-	text := err.Error()
-	if what, ok := strings.CutPrefix(text, "unexpected argument "); ok && len(what) > 12 {
-		return "unexpected argument " + what[:4] + "..."
-	}
-	return text
+	return usage("%w; heffl-mcp --help lists commands and settings", err)
 }
 
 // A usageError is one that the person who started the program mends: exit code 2.

@@ -192,7 +192,7 @@ func (l *Line) place(arg string, places int) (int, error) {
 	}
 	l.choose()
 	if places == len(l.Command.Args) {
-		return 0, errors.New("unexpected argument " + arg)
+		return 0, errors.New("unexpected argument " + brief(arg))
 	}
 	l.given = append(l.given, given{l.Command.Args[places], arg})
 	return places + 1, nil
@@ -266,6 +266,9 @@ func (l *Line) find(name string) (*Flag, error) {
 	}
 	switch len(close) {
 	case 0:
+		if strings.Trim(name, "-abcdefghijklmnopqrstuvwxyz") != "" {
+			name = brief(name)
+		}
 		return nil, errors.New("unknown flag " + name)
 	case 1:
 		return nil, fmt.Errorf("unknown flag %s, did you mean %s?", name, close[0])
@@ -312,7 +315,7 @@ func (l *Line) Fill(lookup func(string) (string, bool)) error {
 func (f *Flag) setElse(lookup func(string) (string, bool)) error {
 	if value, ok := lookup(f.Env); ok && f.Env != "" {
 		if err := f.set(value); err != nil {
-			return fmt.Errorf("%w (from envar %s=%q)", err, f.Env, value)
+			return fmt.Errorf("%w (from envar %s=%q)", err, f.Env, brief(value))
 		}
 		return nil
 	}
@@ -330,7 +333,7 @@ func (f *Flag) set(value string) error {
 	switch target := f.Target.(type) {
 	case *string:
 		if f.Enum != nil && !slices.Contains(f.Enum, value) {
-			return fmt.Errorf("%s must be one of %s but got %q", f.shown(), `"`+strings.Join(f.Enum, `","`)+`"`, value)
+			return fmt.Errorf("%s must be one of %s but got %q", f.shown(), `"`+strings.Join(f.Enum, `","`)+`"`, brief(value))
 		}
 		*target = value
 	case *[]string:
@@ -338,25 +341,33 @@ func (f *Flag) set(value string) error {
 	case *bool:
 		on, ok := words[strings.ToLower(value)]
 		if !ok {
-			return fmt.Errorf("%s: give on or off, not %q", f.shown(), strings.ToLower(value))
+			return fmt.Errorf("%s: give on or off, not %q", f.shown(), brief(value))
 		}
 		*target = on
 	case *int:
 		n, err := strconv.ParseInt(value, 0, strconv.IntSize)
 		if err != nil {
-			return fmt.Errorf("%s: expected a valid %d bit int but got %q", f.shown(), strconv.IntSize, value)
+			return fmt.Errorf("%s: expected a valid %d bit int but got %q", f.shown(), strconv.IntSize, brief(value))
 		}
 		*target = int(n)
 	case *time.Duration:
 		d, err := time.ParseDuration(value)
 		if err != nil {
-			return fmt.Errorf("%s: expected duration but got %q: %w", f.shown(), value, err)
+			return fmt.Errorf("%s: expected a duration such as 1h30m or 20s but got %q", f.shown(), brief(value))
 		}
 		*target = d
 	default:
 		panic(fmt.Sprintf("the field of %s is a %T", f.shown(), f.Target))
 	}
 	return nil
+}
+
+// brief is a word that was not understood, as errors show it: no more than the start of a long one, which may be a key.
+func brief(word string) string {
+	if r := []rune(word); len(r) > 12 {
+		return string(r[:4]) + "..."
+	}
+	return word
 }
 
 // words are what a flag that is on or off takes.

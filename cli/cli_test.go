@@ -94,11 +94,11 @@ func TestFaults(t *testing.T) {
 		"call":               `expected "<tool>"`,
 		"--timeout":          "--timeout: expected a value",
 		"--timeout --quiet":  "--timeout: expected a value; write one that begins with - as --timeout=-...",
-		"--timeout=5":        `--timeout: expected duration but got "5": time: missing unit in duration "5"`,
+		"--timeout=5":        `--timeout: expected a duration such as 1h30m or 20s but got "5"`,
 		"call a --limit=5.5": `--limit: expected a valid 64 bit int but got "5.5"`,
 		"--quiet=maybe":      `--quiet: give on or off, not "maybe"`,
 		"--level=middle":     `--level must be one of "low","high" but got "middle"`,
-		"--quiet":            `--timeout: expected duration but got "soon": time: invalid duration "soon" (from envar TIMEOUT="soon")`,
+		"--quiet":            `--timeout: expected a duration such as 1h30m or 20s but got "soon" (from envar TIMEOUT="soon")`,
 		"--names=cy":         `--level must be one of "low","high" but got "deep" (from envar LEVEL="deep")`,
 	} {
 		env := map[string]string{}
@@ -111,6 +111,32 @@ func TestFaults(t *testing.T) {
 		if _, _, err := read(env, strings.Fields(args)...); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", args, err, want)
 		}
+	}
+}
+
+// TestKeys holds that a key that was put in a wrong place is not shown.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	const key = "hk_4Fé9secret0123"
+	for args, want := range map[string]string{
+		"%":                "unexpected argument hk_4...",
+		"call a b %":       "unexpected argument hk_4...",
+		"--%":              "unknown flag --hk...",
+		"--api-token=%":    "unknown flag --api-token",
+		"-%":               `unknown flag -h, did you mean "-q"?`,
+		"--timeout=%":      `--timeout: expected a duration such as 1h30m or 20s but got "hk_4..."`,
+		"call a --limit=%": `--limit: expected a valid 64 bit int but got "hk_4..."`,
+		"--quiet=%":        `--quiet: give on or off, not "hk_4..."`,
+		"--level=%":        `--level must be one of "low","high" but got "hk_4..."`,
+		"--say-much-less":  "unknown flag --say-much-less",
+	} {
+		if _, _, err := read(nil, strings.Fields(strings.ReplaceAll(args, "%", key))...); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+	want := `--quiet: give on or off, not "hk_4..." (from envar QUIET="hk_4...")`
+	if _, _, err := read(map[string]string{"QUIET": key}); err == nil || err.Error() != want {
+		t.Errorf("QUIET: %v, want %s", err, want)
 	}
 }
 
