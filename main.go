@@ -111,11 +111,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return misread(err)
 	}
 	switch {
-	case line.Has("help") && line.Named:
+	case line.On("help") && line.Named:
 		return line.Command.PrintHelp(out)
-	case line.Has("help"):
+	case line.On("help"):
 		return program.PrintHelp(out)
-	case line.Has("version"):
+	case line.On("version"):
 		_, err := fmt.Fprintln(out, version())
 		return err
 	}

@@ -56,7 +56,7 @@ type Flag struct {
 }
 
 // New reads the tags of the struct that grammar points to. A field with cmd is a command, one with arg an argument, and any other a flag;
-// an unexported one is none of them. In tags, ${default}, ${enum} and ${NAME} of vars stand for what they name. The command with
+// an unexported one is none of them, and those of an embedded struct are as if they stood in its place. In tags, ${default}, ${enum} and ${NAME} of vars stand for what they name. The command with
 // default:"withargs" is the one that is meant where none is named.
 func New(name, help string, grammar any, vars map[string]string) *Command {
 	c := &Command{Name: name, Help: help, Target: grammar}
@@ -286,9 +286,14 @@ func (l *Line) Given(c *Command) (flags []*Flag) {
 	return flags
 }
 
-// Has says that a flag stands in the command line.
-func (l *Line) Has(name string) bool {
-	return slices.ContainsFunc(l.given, func(g given) bool { return !g.flag.arg && g.flag.Name == name })
+// On says that the command line turns a flag on.
+func (l *Line) On(name string) (on bool) {
+	for _, g := range l.given {
+		if !g.flag.arg && g.flag.Name == name {
+			on = words[strings.ToLower(g.value)]
+		}
+	}
+	return on
 }
 
 // Fill gives the program's fields and the command's their values: what the command line says, else the environment, else the default.

@@ -82,6 +82,23 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestOn(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]bool{
+		"": false, "-q": true, "call x --quiet": true, "--quiet=ON": true, "--quiet=off": false, "--quiet --quiet=off": false,
+		"--quiet=maybe": false, // which Fill refuses
+		"call quiet":    false,
+	} {
+		line, err := cli.New("program", "", new(grammar), nil).Parse(strings.Fields(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := line.On("quiet"); got != want {
+			t.Errorf("%q: On = %t, want %t", args, got, want)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
