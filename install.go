@@ -204,7 +204,7 @@ func serverArgs(given []*cli.Flag, s *settings) (args []string, err error) {
 				args = append(args, name)
 			}
 		case *[]string:
-			args = append(args, name+"="+strings.Join(*v, ","))
+			args = append(args, name+"="+cli.Join(*v))
 		case *string:
 			value := *v
 			if f.Name == "state" && mayHoldPassword(value) {

@@ -378,6 +378,15 @@ func brief(word string) string {
 // words are what a flag that is on or off takes.
 var words = map[string]bool{"on": true, "true": true, "yes": true, "1": true, "off": false, "false": false, "no": false, "0": false}
 
+// Join is a list as it stands behind a flag, for a command line that is to give the same.
+func Join(items []string) string {
+	escaped := make([]string, len(items))
+	for i, item := range items {
+		escaped[i] = strings.ReplaceAll(item, ",", `\,`)
+	}
+	return strings.Join(escaped, ",")
+}
+
 // split takes a list apart at its commas, but for those with a backslash before them.
 func split(list string) (items []string) {
 	const comma = "\x00" // which no argument and no variable can hold

@@ -99,6 +99,16 @@ func TestOn(t *testing.T) {
 	}
 }
 
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	for _, names := range [][]string{nil, {"ann"}, {"ann", "bob"}, {"Spare parts, used", "a,b,", `c\d`}} {
+		g, _, err := read(nil, "--names="+cli.Join(names))
+		if diff := cmp.Diff(names, g.Names); err != nil || diff != "" {
+			t.Errorf("--names=%s: %v (-want +got):\n%s", cli.Join(names), err, diff)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
