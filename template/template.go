@@ -42,7 +42,8 @@ func Parse(files fs.FS, pattern string) (Pages, error) {
 	return pages, nil
 }
 
-// Fill is a page with data in it: a struct, or a map of strings. A field or a key that is not there is an error.
+// Fill is a page with data in it: a struct, or a map whose keys are strings. A field or a key that is not there is an error. What it has are
+// texts, numbers, truths, such structs and maps, lists of these, and pointers to what has a String method.
 func (p Pages) Fill(name string, data any) (string, error) {
 	var b strings.Builder
 	err := p.fill(&b, name, reflect.ValueOf(data))
@@ -97,7 +98,10 @@ func (p Pages) node(b *strings.Builder, node parse.Node, dot reflect.Value) erro
 		if err != nil {
 			return err
 		}
-		if !truth(v) {
+		if v.Kind() != reflect.Slice {
+			return fmt.Errorf("%s is no list", n.Pipe)
+		}
+		if v.Len() == 0 {
 			return p.list(b, n.ElseList, dot)
 		}
 		for i := range v.Len() {

@@ -68,6 +68,8 @@ func TestFaults(t *testing.T) {
 		`{{template "other" .}}`:   `page.md: there is no template "other"`,
 		"{{.Title.Len}}":           "page.md: there is no Len",
 		"{{.Title | not}}":         "page.md: .Title | not is not understood here",
+		"{{range .Days}}{{end}}":   "page.md: .Days is no list",
+		"{{range .Has}}{{end}}":    "page.md: .Has is no list",
 		"{{12}}":                   "page.md: 12 is not understood here",
 		`{{template "page.md"}}`:   `page.md: a template is to be given its data, such as {{template "name" .}}`,
 	} {
