@@ -144,6 +144,9 @@ func (f *Flag) shown() string {
 	return "<" + f.Name + ">"
 }
 
+// choices are the only values, as errors list them.
+func (f *Flag) choices() string { return `"` + strings.Join(f.Enum, `","`) + `"` }
+
 // A Line is a command line that was understood, but for the values in it.
 type Line struct {
 	Command *Command
@@ -327,6 +330,8 @@ func (f *Flag) setElse(lookup func(string) (string, bool)) error {
 	switch {
 	case f.Default != "":
 		return f.set(f.Default)
+	case f.arg && !f.Optional && f.Enum != nil:
+		return fmt.Errorf("expected %q: one of %s", f.shown(), f.choices())
 	case f.arg && !f.Optional:
 		return fmt.Errorf("expected %q", f.shown())
 	}
@@ -338,7 +343,7 @@ func (f *Flag) set(value string) error {
 	switch target := f.Target.(type) {
 	case *string:
 		if f.Enum != nil && !slices.Contains(f.Enum, value) {
-			return fmt.Errorf("%s must be one of %s but got %q", f.shown(), `"`+strings.Join(f.Enum, `","`)+`"`, brief(value))
+			return fmt.Errorf("%s must be one of %s but got %q", f.shown(), f.choices(), brief(value))
 		}
 		*target = value
 	case *[]string:

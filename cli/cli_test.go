@@ -23,6 +23,7 @@ type grammar struct {
 
 	Serve struct{} `cmd:"" default:"withargs" help:"Serve."`
 	Call  call     `cmd:"" help:"Call one of ${what}."`
+	Turn  turn     `cmd:"" help:"Turn."`
 }
 
 type call struct {
@@ -31,6 +32,10 @@ type call struct {
 	Limit int    `default:"50" placeholder:"50" help:"At most so many."`
 
 	kept int
+}
+
+type turn struct {
+	Way string `arg:"" enum:"left,right" help:"${enum}."`
 }
 
 // read reads a command line as a program does.
@@ -119,6 +124,8 @@ func TestFaults(t *testing.T) {
 		"what":               "unexpected argument what",
 		"call a b c":         "unexpected argument c",
 		"call":               `expected "<tool>"`,
+		"turn":               `expected "<way>": one of "left","right"`,
+		"turn up":            `<way> must be one of "left","right" but got "up"`,
 		"--timeout":          "--timeout: expected a value",
 		"--timeout --quiet":  "--timeout: expected a value; write one that begins with - as --timeout=-...",
 		"--timeout=5":        `--timeout: expected a duration such as 1h30m or 20s but got "5"`,
@@ -207,6 +214,7 @@ func ExampleCommand_PrintHelp() {
 	// Commands:
 	//   serve    Serve.
 	//   call     Call one of many.
+	//   turn     Turn.
 	//
 	// Run "program <command> --help" for more information on a command.
 }
