@@ -347,7 +347,11 @@ func (f *Flag) set(value string) error {
 		}
 		*target = value
 	case *[]string:
-		*target = append(*target, split(value)...)
+		names := split(value)
+		if len(names) == 0 { // a guard that lets through what it names must not be opened by a variable that nobody set
+			return fmt.Errorf("%s: expected a value; leave it out where there is none", f.shown())
+		}
+		*target = append(*target, names...)
 	case *bool:
 		on, ok := words[strings.ToLower(value)]
 		if !ok {

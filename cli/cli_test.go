@@ -106,7 +106,7 @@ func TestOn(t *testing.T) {
 
 func TestJoin(t *testing.T) {
 	t.Parallel()
-	for _, names := range [][]string{nil, {"ann"}, {"ann", "bob"}, {"Spare parts, used", "a,b,", `c\d`}} {
+	for _, names := range [][]string{{"ann"}, {"ann", "bob"}, {"Spare parts, used", "a,b,", `c\d`}} {
 		g, _, err := read(nil, "--names="+cli.Join(names))
 		if diff := cmp.Diff(names, g.Names); err != nil || diff != "" {
 			t.Errorf("--names=%s: %v (-want +got):\n%s", cli.Join(names), err, diff)
@@ -117,23 +117,25 @@ func TestJoin(t *testing.T) {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"--colour":           "unknown flag --colour",
-		"--timout=5s":        `unknown flag --timout, did you mean "--timeout"?`,
-		"-x":                 `unknown flag -x, did you mean "-q"?`,
-		"--limit=5":          "unknown flag --limit", // it is of call alone
-		"what":               "unexpected argument what",
-		"call a b c":         "unexpected argument c",
-		"call":               `expected "<tool>"`,
-		"turn":               `expected "<way>": one of "left","right"`,
-		"turn up":            `<way> must be one of "left","right" but got "up"`,
-		"--timeout":          "--timeout: expected a value",
-		"--timeout --quiet":  "--timeout: expected a value; write one that begins with - as --timeout=-...",
-		"--timeout=5":        `--timeout: expected a duration such as 1h30m or 20s but got "5"`,
-		"call a --limit=5.5": `--limit: expected a valid 64 bit int but got "5.5"`,
-		"--quiet=maybe":      `--quiet: give on or off, not "maybe"`,
-		"--level=middle":     `--level must be one of "low","high" but got "middle"`,
-		"--quiet":            `--timeout: expected a duration such as 1h30m or 20s but got "soon" (from envar TIMEOUT="soon")`,
-		"--names=cy":         `--level must be one of "low","high" but got "deep" (from envar LEVEL="deep")`,
+		"--colour":             "unknown flag --colour",
+		"--timout=5s":          `unknown flag --timout, did you mean "--timeout"?`,
+		"-x":                   `unknown flag -x, did you mean "-q"?`,
+		"--limit=5":            "unknown flag --limit", // it is of call alone
+		"what":                 "unexpected argument what",
+		"call a b c":           "unexpected argument c",
+		"call":                 `expected "<tool>"`,
+		"turn":                 `expected "<way>": one of "left","right"`,
+		"turn up":              `<way> must be one of "left","right" but got "up"`,
+		"--timeout":            "--timeout: expected a value",
+		"--timeout --quiet":    "--timeout: expected a value; write one that begins with - as --timeout=-...",
+		"--timeout=5":          `--timeout: expected a duration such as 1h30m or 20s but got "5"`,
+		"call a --limit=5.5":   `--limit: expected a valid 64 bit int but got "5.5"`,
+		"--names=":             "--names: expected a value; leave it out where there is none",
+		"--names=ann --names=": "--names: expected a value; leave it out where there is none",
+		"--quiet=maybe":        `--quiet: give on or off, not "maybe"`,
+		"--level=middle":       `--level must be one of "low","high" but got "middle"`,
+		"--quiet":              `--timeout: expected a duration such as 1h30m or 20s but got "soon" (from envar TIMEOUT="soon")`,
+		"--names=cy":           `--level must be one of "low","high" but got "deep" (from envar LEVEL="deep")`,
 	} {
 		env := map[string]string{}
 		for _, variable := range []string{"TIMEOUT=soon", "LEVEL=deep"} {
