@@ -86,11 +86,8 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 	if r.entity == "" || len(members) == 0 {
 		return read
 	}
-	if !r.Workspace.Keeps(ctx, workspace.CustomField, r.within()) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, forDefinitions)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, forDefinitions) // what is kept is read again before it refuses anything
+	defer cancel()
 	for _, m := range slices.Clone(members) {
 		if isBag(m.name) {
 			members = append(members, parse(m.value)...) // it is refused, and so what is in it too, all at once

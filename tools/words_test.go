@@ -269,6 +269,34 @@ func TestFailingLookUps(t *testing.T) {
 	}
 }
 
+// TestSilenceBesideKeptFields holds that definitions which are kept, but not new enough to refuse a field, are waited for no
+// longer than those that are not kept: the call needs its time for the deal.
+func TestSilenceBesideKeptFields(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		silent := false
+		h.meets = func(r *http.Request) (*http.Response, error) {
+			if silent && strings.HasSuffix(r.URL.Path, "/custom-fields") {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return nil, nil
+		}
+		s := connectTo(t, Deps{Heffl: h.client(), SkipDuplicateCheck: true})
+		callTool(t, s, "create_deal", "{"+minimal+`,"cf_region":"North"}`)
+		time.Sleep(10 * time.Second)
+		silent = true
+		began := time.Now()
+		r := callTool(t, s, "create_deal", "{"+minimal+`,"cf_nowhere":"North"}`)
+		took, outcome := time.Since(began), notesOf(r)["heffl-mcp/outcome"]
+		if outcome != created || took > forDefinitions || !strings.Contains(textOf(r), "could not be told whether there is a custom field cf_nowhere") {
+			t.Errorf("create_deal(cf_nowhere) = %v after %v, want %s after %v at most; %s", outcome, took, created, forDefinitions, textOf(r))
+		}
+		time.Sleep(time.Minute) // a look-up is for all who need it, and may outlive this call
+	})
+}
+
 // TestFaultsBesideAFailingLookUp holds that what is wrong for sure is told though something else could not be looked up.
 func TestFaultsBesideAFailingLookUp(t *testing.T) {
 	t.Parallel()

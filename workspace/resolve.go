@@ -159,11 +159,6 @@ func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) 
 	return m, nil
 }
 
-// Keeps reports whether what there is of a kind is known, so that nothing has to be asked for now.
-func (w *Workspace) Keeps(ctx context.Context, kind Kind, s Scope) bool {
-	return len(w.keptViews(ctx, kind, s)) > 0
-}
-
 // keptViews are the views of a kind that can be had without asking Heffl, and are not too old.
 func (w *Workspace) keptViews(ctx context.Context, kind Kind, s Scope) []view {
 	var kept []view
