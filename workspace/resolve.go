@@ -269,11 +269,17 @@ func (s *stageViews) of(pipelines []record, within string) []record {
 	}
 	records, ok := s.kept[within]
 	if !ok {
+		if len(s.kept) >= maxStageViews {
+			clear(s.kept)
+		}
 		records = stagesOf(pipelines, within)
 		s.kept[within] = records
 	}
 	return records
 }
+
+// maxStageViews bounds how many are kept: each has the stages of all pipelines.
+const maxStageViews = 16
 
 func (w *Workspace) options(ctx context.Context, s Scope, maxAge time.Duration) (view, error) {
 	l, fields, err := w.fieldsOf(s.fields()).get(ctx, maxAge)
