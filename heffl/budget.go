@@ -10,7 +10,8 @@ import (
 
 // Budget spaces requests so that they fit the rate limit which Heffl's answers state in their
 // RateLimit-* headers. It knows no limit of its own: until an answer states one, and wherever the
-// limit is far, nothing is held back. One Budget serves one API key; the zero value is ready, and
+// limit is far, nothing is held back. Nor is it once the window is over that a limit was stated for, and
+// answers state none. One Budget serves one API key; the zero value is ready, and
 // safe for concurrent use.
 //
 // While at least half of a window's requests are left, they leave at once. From there on they are
@@ -23,6 +24,7 @@ type Budget struct {
 	reset    time.Time     // when the window ends; zero: not known
 	blocked  time.Time     // a 429 said: nothing before this
 	last     time.Time     // when a request was last let through
+	wrote    bool          // and whether that was a write
 	writers  int           // writes that wait
 	inFlight int           // requests that have left and are not answered
 	changed  chan struct{} // closed when waiting may have become pointless; nil: nobody waits
@@ -71,7 +73,7 @@ func (b *Budget) take(ctx context.Context, write bool) error {
 		wait := b.wait(now, write)
 		if wait <= 0 {
 			b.left--
-			b.last = now
+			b.last, b.wrote = now, write
 			b.mu.Unlock()
 			return nil
 		}
@@ -139,7 +141,7 @@ func (b *Budget) wait(now time.Time, write bool) time.Duration {
 		rest = retryShortly
 	}
 	switch {
-	case left <= 0 && b.reset.IsZero() && !write && b.writers > 0:
+	case left <= 0 && b.reset.IsZero() && !write && b.writers > 0 && !b.wrote:
 		return rest // else many that look for what was written would keep it from being written
 	case left <= 0 && b.reset.IsZero():
 		return b.last.Add(rest).Sub(now) // one at a time, until an answer tells of the window
@@ -179,7 +181,11 @@ func (b *Budget) end(status int, h http.Header) {
 			b.blocked = now.Add(retryShortly)
 		}
 	}
-	b.learn(h, now)
+	if told := b.learn(h, now); !told && status/100 == 2 {
+		if b.roll(now); b.reset.IsZero() {
+			b.limit = 0 // the limit that was told of is over, and there is none that answers tell of
+		}
+	}
 	if b.changed != nil {
 		close(b.changed)
 		b.changed = nil
@@ -187,12 +193,12 @@ func (b *Budget) end(status int, h http.Header) {
 }
 
 // learn takes over what an answer's headers say. An answer of the same window can only lower what
-// is left: those that overtook it may have told of less.
-func (b *Budget) learn(h http.Header, now time.Time) {
+// is left: those that overtook it may have told of less. It reports whether they say anything.
+func (b *Budget) learn(h http.Header, now time.Time) (told bool) {
 	remaining, ok := number(h.Get("RateLimit-Remaining"))
 	in, ok2 := resetIn(h, now)
 	if !ok || !ok2 || remaining > maxRemaining {
-		return
+		return false
 	}
 	left, reset := int(remaining), now.Add(in)
 	if limit, ok := number(h.Get("RateLimit-Limit")); ok && limit >= 1 && limit <= maxRemaining {
@@ -206,6 +212,7 @@ func (b *Budget) learn(h http.Header, now time.Time) {
 	case later >= -windowSlack: // else it is of a window that is over
 		b.left = min(b.left, left)
 	}
+	return true
 }
 
 const (

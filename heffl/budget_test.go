@@ -314,6 +314,26 @@ func TestBudgetWriteAmongReads(t *testing.T) {
 	}
 }
 
+// TestBudgetForgetsALimit holds that after a 429 nothing is held back for long where answers tell of no limit.
+func TestBudgetForgetsALimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &limits{answers: []limit{{429, "- 0 1"}, {200, ""}}}
+		c := l.client()
+		c.CreateDeal(t.Context(), deal)
+		began := time.Now()
+		for range 10 {
+			if err := c.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.CreateDeal(t.Context(), deal)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("ten deals took %v, want the 1s that the 429 asked for", took)
+		}
+	})
+}
+
 func TestBudgetWaitError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
