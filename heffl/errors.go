@@ -351,18 +351,8 @@ func unescapeASCII(escape []byte) []byte {
 }
 
 func (c *Client) redactHeader(h http.Header) http.Header {
-	forms := c.keyForms()
-	holds := func(s string) bool {
-		return slices.ContainsFunc(forms, func(form string) bool { return strings.Contains(s, form) })
-	}
-	found := false
-	for name, values := range h {
-		found = found || holds(name) || slices.ContainsFunc(values, holds)
-	}
-	if !found {
-		return h
-	}
 	clean := make(http.Header, len(h))
+	forms := c.keyForms()
 	for name, values := range h {
 		for _, v := range values {
 			clean.Add(forms.redact(name), forms.redact(v))
