@@ -319,14 +319,11 @@ func resultFrame(version string, id json.RawMessage, result *mcp.CallToolResult)
 // appendResult writes what mcp-go would (https://modelcontextprotocol.io/specification/2026-07-28/schema#calltoolresult), but
 // a text and JSON without maps and a second reading. All else is left to mcp-go.
 func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
+	text, isText := onlyText(r)
 	structured, isRaw := r.StructuredContent.(json.RawMessage)
-	var text mcp.TextContent
-	isText := len(r.Content) == 1
-	if isText {
-		text, isText = r.Content[0].(mcp.TextContent)
-	}
-	if !isText || text.Meta != nil || text.Annotations != nil || r.Meta != nil && (r.Meta.ProgressToken != nil || r.Meta.AdditionalFields == nil) || !isRaw && r.StructuredContent != nil || len(r.RawStructuredContent)+len(r.InputRequests)+len(r.RequestState) > 0 ||
-		!fitsLine(structured) || endsLine(text.Text) || !utf8.ValidString(text.Text) {
+	known := isText && (isRaw || r.StructuredContent == nil) && len(r.RawStructuredContent)+len(r.InputRequests)+len(r.RequestState) == 0 &&
+		(r.Meta == nil || r.Meta.ProgressToken == nil && r.Meta.AdditionalFields != nil)
+	if !known || !fitsLine(structured) || endsLine(text) || !utf8.ValidString(text) {
 		raw, err := r.MarshalJSON()
 		return append(b, raw...), err
 	}
@@ -342,7 +339,7 @@ func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
 		b = append(append(append(b, `"resultType":"`...), r.ResultType...), `",`...)
 	}
 	b = append(b, `"content":[{"type":"text","text":`...)
-	b, _ = jsontext.AppendQuote(b, text.Text) // it is valid Unicode
+	b, _ = jsontext.AppendQuote(b, text) // it is valid Unicode
 	b = append(b, `}]`...)
 	if len(structured) > 0 {
 		b = append(append(b, `,"structuredContent":`...), structured...)
@@ -351,6 +348,15 @@ func appendResult(b []byte, r *mcp.CallToolResult) ([]byte, error) {
 		b = append(b, `,"isError":true`...)
 	}
 	return append(b, '}'), nil
+}
+
+// onlyText is the content of a result that is one text, and nothing is said of it.
+func onlyText(r *mcp.CallToolResult) (text string, ok bool) {
+	if len(r.Content) != 1 {
+		return "", false
+	}
+	c, ok := r.Content[0].(mcp.TextContent)
+	return c.Text, ok && c.Meta == nil && c.Annotations == nil
 }
 
 // endsLine reports whether a text has what ends a line to some readers, though not to JSON.
