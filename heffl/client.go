@@ -64,19 +64,20 @@ type Response struct {
 	object json.RawMessage // in Body; nil: not looked for yet
 }
 
-// sharedTransport suits one host that is called now and then, in small bursts.
-//
-// It speaks HTTP/1.1 only. There, one connection holds one request, and giving up on the request
-// closes the connection, which is the most that can be done to stop it. Under HTTP/2 a dead
-// connection is noticed late and takes every request on it along.
-var sharedTransport = &http.Transport{
+// shared is what all clients send through that name nothing else.
+var shared = &direct{
+	dial:    (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+	proxy:   http.ProxyFromEnvironment,
+	proxied: throughProxy,
+}
+
+var throughProxy = &http.Transport{
 	Proxy:                  http.ProxyFromEnvironment,
-	DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-	TLSHandshakeTimeout:    10 * time.Second,
-	MaxIdleConns:           32,
-	MaxIdleConnsPerHost:    16,
-	IdleConnTimeout:        30 * time.Second, // sooner than servers commonly close, so that a request seldom meets a closing connection
-	MaxResponseHeaderBytes: 256 << 10,
+	DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+	TLSHandshakeTimeout:    dialTimeout,
+	MaxIdleConnsPerHost:    maxIdle,
+	IdleConnTimeout:        maxIdleTime,
+	MaxResponseHeaderBytes: maxHeader,
 	Protocols:              http1(),
 }
 
@@ -108,7 +109,7 @@ func (c *Client) do(ctx context.Context, method, path string, body json.RawMessa
 	resp, err := c.Transport().RoundTrip(req)
 	if err != nil {
 		c.Budget.end(0, nil)
-		return nil, &ConnError{Method: method, Path: name, Sent: out.seal(), Err: c.redactError(withContext(ctx, err))}
+		return nil, &ConnError{Method: method, Path: name, Sent: out.seal() && !errors.As(err, new(*unsent)), Err: c.redactError(withContext(ctx, err))}
 	}
 	c.Budget.end(resp.StatusCode, resp.Header)
 	defer resp.Body.Close()
@@ -257,7 +258,7 @@ func (c *Client) timeout() time.Duration {
 func (c *Client) Transport() http.RoundTripper {
 	switch {
 	case c.HTTP == nil:
-		return sharedTransport
+		return shared
 	case c.HTTP.Transport == nil:
 		return http.DefaultTransport
 	}

@@ -34,8 +34,30 @@ func serve(t testing.TB, h http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
-	return &Client{BaseURL: s.URL, Key: testKey, HTTP: s.Client()}
+	return &Client{BaseURL: s.URL, Key: testKey, HTTP: &http.Client{Transport: own(t, new(net.Dialer).DialContext)}}
 }
+
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// A carrier makes a way on which requests leave, over the connections of one dialer.
+type carrier func(testing.TB, dial) http.RoundTripper
+
+// own makes connections for one test.
+func own(t testing.TB, by dial) http.RoundTripper {
+	d := &direct{dial: by}
+	t.Cleanup(d.closeIdle)
+	return d
+}
+
+// standard is own of net/http, which is sent through where there is a proxy, or a client asks for it.
+func standard(t testing.TB, by dial) http.RoundTripper {
+	transport := &http.Transport{DialContext: by}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// carriers are the ways on which requests leave. What is known of a request must be true on all.
+var carriers = map[string]carrier{"direct": own, "net/http": standard}
 
 // answer is a server that always says the same.
 func answer(status int, contentType, body string) http.HandlerFunc {
@@ -47,7 +69,9 @@ func answer(status int, contentType, body string) http.HandlerFunc {
 }
 
 // raw starts a server that does as it is told with each connection, and then closes it.
-func raw(t *testing.T, talk func(net.Conn)) *Client {
+func raw(t *testing.T, talk func(net.Conn)) *Client { return rawOver(t, own, talk) }
+
+func rawOver(t *testing.T, by carrier, talk func(net.Conn)) *Client {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,19 +90,24 @@ func raw(t *testing.T, talk func(net.Conn)) *Client {
 			})
 		}
 	})
-	transport := &http.Transport{}
 	t.Cleanup(func() {
-		transport.CloseIdleConnections()
 		l.Close()
 		conns.Wait()
 	})
-	return &Client{BaseURL: "http://" + l.Addr().String(), Key: testKey, HTTP: &http.Client{Transport: transport}}
+	return &Client{BaseURL: "http://" + l.Addr().String(), Key: testKey, HTTP: &http.Client{Transport: by(t, new(net.Dialer).DialContext)}}
 }
 
 // readRequest reads one request with its body.
 func readRequest(conn net.Conn) {
 	if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 		io.Copy(io.Discard, r.Body)
+	}
+}
+
+// overAll is a subtest for each way on which requests leave.
+func overAll(t *testing.T, name string, f func(*testing.T, carrier)) {
+	for way, by := range carriers {
+		t.Run(name+"/"+way, func(t *testing.T) { f(t, by) })
 	}
 }
 
@@ -176,9 +205,9 @@ func TestConnectionFailures(t *testing.T) {
 		{"broken gzip", say("HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"), EffectDone, nil},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+		overAll(t, test.name, func(t *testing.T, by carrier) {
 			t.Parallel()
-			resp, err := raw(t, test.talk).CreateDeal(t.Context(), deal)
+			resp, err := rawOver(t, by, test.talk).CreateDeal(t.Context(), deal)
 			if resp != nil || EffectOf(err) != test.effect {
 				t.Errorf("CreateDeal = %v, %v; effect %v, want an error of effect %v", resp, err, EffectOf(err), test.effect)
 			}
@@ -254,8 +283,8 @@ func TestUntrustedCertificate(t *testing.T) {
 }
 
 // silent is a client, in a synctest bubble, of a server that says something and then no more.
-func silent(t *testing.T, words string) *Client {
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+func silent(t *testing.T, by carrier, words string) *Client {
+	transport := by(t, func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
 		go func() {
 			defer far.Close()
@@ -264,8 +293,7 @@ func silent(t *testing.T, words string) *Client {
 			io.Copy(io.Discard, far) // until the client hangs up
 		}()
 		return near, nil
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
+	})
 	return &Client{BaseURL: "http://localhost", Key: testKey, HTTP: &http.Client{Transport: transport}}
 }
 
@@ -289,10 +317,10 @@ func TestTimeout(t *testing.T) {
 		{"in the body of a refusal", "HTTP/1.1 409 Conflict\r\nContent-Length: 99\r\n\r\n{", func(*Client) {}, 20 * time.Second, EffectNone},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+		overAll(t, test.name, func(t *testing.T, by carrier) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c := silent(t, test.words)
+				c := silent(t, by, test.words)
 				test.set(c)
 				start := time.Now()
 				_, err := c.CreateDeal(t.Context(), deal)
@@ -314,18 +342,20 @@ func TestCancel(t *testing.T) {
 	t.Parallel()
 	reason := errors.New("the user changed her mind")
 	for words, effect := range map[string]Effect{"": EffectPending, halfABody: EffectDone} {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			c := silent(t, words)
-			start := time.Now()
-			time.AfterFunc(time.Second, func() { cancel(reason) })
-			_, err := c.CreateDeal(ctx, deal)
-			if took := time.Since(start); took != time.Second {
-				t.Errorf("returned after %v, want 1s", took)
-			}
-			if !errors.Is(err, context.Canceled) || EffectOf(err) != effect {
-				t.Errorf("CreateDeal(canceled, after %q) = %v, effect %v; want Canceled, effect %v", words, err, EffectOf(err), effect)
-			}
+		overAll(t, words, func(t *testing.T, by carrier) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				c := silent(t, by, words)
+				start := time.Now()
+				time.AfterFunc(time.Second, func() { cancel(reason) })
+				_, err := c.CreateDeal(ctx, deal)
+				if took := time.Since(start); took != time.Second {
+					t.Errorf("returned after %v, want 1s", took)
+				}
+				if !errors.Is(err, context.Canceled) || EffectOf(err) != effect {
+					t.Errorf("CreateDeal(canceled, after %q) = %v, effect %v; want Canceled, effect %v", words, err, EffectOf(err), effect)
+				}
+			})
 		})
 	}
 }
@@ -404,8 +434,12 @@ func TestTransportCannotReplay(t *testing.T) {
 // A server that closes a connection kept alive, having read the request, has perhaps carried it out.
 func TestDroppedKeepAliveIsNotReplayed(t *testing.T) {
 	t.Parallel()
+	overAll(t, "", testDroppedKeepAlive)
+}
+
+func testDroppedKeepAlive(t *testing.T, by carrier) {
 	var requests, conns atomic.Int32
-	c := raw(t, func(conn net.Conn) {
+	c := rawOver(t, by, func(conn net.Conn) {
 		conns.Add(1)
 		in := bufio.NewReader(conn)
 		for {

@@ -120,7 +120,7 @@ func TestWritesObeyTheirContext(t *testing.T) {
 	t.Parallel()
 	for _, w := range writes {
 		in(t, w.request, func(t *testing.T) {
-			c := silent(t, "")
+			c := silent(t, own, "")
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			began := time.Now()
@@ -208,7 +208,7 @@ func TestGetDealIsARead(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		_, err := silent(t, "").GetDeal(ctx, "dl_1")
+		_, err := silent(t, own, "").GetDeal(ctx, "dl_1")
 		if took := time.Since(began); took != time.Second || !errors.Is(err, context.DeadlineExceeded) || EffectOf(err) != EffectNone {
 			t.Errorf("GetDeal = %v after %v, effect %v; want DeadlineExceeded after 1s, effect none", err, took, EffectOf(err))
 		}
