@@ -22,6 +22,7 @@ import (
 	"heffl-mcp/journal"
 	"heffl-mcp/keys"
 	"heffl-mcp/prompts"
+	"heffl-mcp/serve"
 	"heffl-mcp/tools"
 )
 
@@ -167,7 +168,7 @@ func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ 
 	d := tools.Deps{
 		Heffl: client, Version: version(), Log: log, Deadline: s.Deadline,
 		Tenant: tools.Tenant(client.Key, client.BaseURL), Timeout: s.Timeout, Settle: s.Settle, Horizon: s.Horizon,
-		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: followers,
+		Zone: zone, SkipDuplicateCheck: s.Duplicates == "off", Followers: followers, Awaited: serve.Awaited,
 		ReadOnly: s.ReadOnly, Tools: s.Tools, Pipelines: s.Pipelines, Owners: s.Owners,
 	}
 	traces := newTracing(ctx, log)

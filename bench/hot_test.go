@@ -46,6 +46,7 @@ func BenchmarkOwn(b *testing.B) {
 			HTTP: &http.Client{Transport: answersAtOnce{http.DefaultTransport, deal}}},
 		Log:                slog.New(slog.NewTextHandler(io.Discard, nil)),
 		SkipDuplicateCheck: true,
+		Awaited:            serve.Awaited,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -27,6 +27,7 @@ func profiled(ctx context.Context, url, to string, in io.Reader, out io.Writer) 
 		Heffl:              &heffl.Client{BaseURL: url, Key: "bench-key", Budget: new(heffl.Budget)},
 		Log:                slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		SkipDuplicateCheck: true,
+		Awaited:            serve.Awaited,
 	})
 	if err == nil {
 		err = m.Learn(ctx)

@@ -443,11 +443,16 @@ func (m *making) ready(ctx context.Context) error {
 // follow sends. A request that has left is followed to its end, and its outcome kept, even where
 // the call has to end before: nobody else would know. Then it returns a *failure.
 func (m *making) follow(ctx context.Context) (*heffl.Response, error) {
+	detached := context.WithoutCancel(ctx)
+	if m.Awaited != nil && !m.Awaited(ctx) && within(ctx, m.Timeout) { // it ends in time for whoever waits, so no goroutine is needed
+		m.Followers.Add(1)
+		defer m.Followers.Done()
+		return m.guarded(detached)
+	}
 	type answer struct {
 		r   *heffl.Response
 		err error
 	}
-	detached := context.WithoutCancel(ctx)
 	answered, left := make(chan answer), make(chan struct{})
 	m.Followers.Go(func() {
 		r, err := m.guarded(detached) // bounded by the client's timeout

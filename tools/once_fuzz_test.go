@@ -86,6 +86,12 @@ type asked struct {
 
 type callKey struct{}
 
+// leavingKey is where the context of a call says that its caller leaves when it is cancelled, and does not
+// wait for it to return.
+type leavingKey struct{}
+
+func staying(ctx context.Context) bool { return ctx.Value(leavingKey{}) == nil }
+
 func newWorld(tb testing.TB, seed uint64, h weather) *world {
 	w := &world{tb: tb, seed: seed, weather: h, calls: map[string]*asked{}, trouble: time.Now(), dsn: filepath.Join(memoryDir(tb), "journal.db")}
 	w.sb = sandbox.New(sandbox.Options{RateLimit: h.limit, Fault: w.meets})
@@ -191,7 +197,7 @@ func (w *world) start() *process {
 	}
 	p := &process{w: w, journal: j}
 	p.life, p.end = context.WithCancel(context.Background())
-	d := Deps{Heffl: &heffl.Client{BaseURL: sandbox.BaseURL, Key: testKey, HTTP: &http.Client{Transport: p}}, Journal: j, Tenant: "t", Followers: &w.followers}
+	d := Deps{Heffl: &heffl.Client{BaseURL: sandbox.BaseURL, Key: testKey, HTTP: &http.Client{Transport: p}}, Journal: j, Tenant: "t", Followers: &w.followers, Awaited: staying}
 	if w.limit > 0 {
 		d.Heffl.Budget = new(heffl.Budget)
 	}
@@ -380,9 +386,15 @@ func (c *caller) call(rng *mathrand.Rand, id string) (bool, time.Duration) {
 	defer cancel()
 	defer context.AfterFunc(p.life, cancel)()
 	if time.Now().Before(c.well) && rng.Float64() < c.impatient {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.Int64N(int64(22*time.Second))))
-		defer stop()
+		patience := time.Duration(rng.Int64N(int64(22 * time.Second)))
+		if rng.IntN(2) == 0 {
+			ctx = context.WithValue(ctx, leavingKey{}, true)
+			defer time.AfterFunc(patience, cancel).Stop()
+		} else {
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeout(ctx, patience)
+			defer stop()
+		}
 	}
 	args := cmp.Or(c.words, c.args)
 	if c.another {

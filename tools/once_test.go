@@ -407,22 +407,37 @@ func TestOnceCancelled(t *testing.T) {
 		"before:slow;wait=30s": {recovered, 1}, "after:hang": {recovered, 1}, "before:drop": {created, 2}, "before:500": {created, 2},
 		"after:500": {recovered, 1}, "after:truncate": {recovered, 1}, "before:429;wait=3": {created, 2},
 	} {
-		in(t, "then "+fault, func(t *testing.T) {
-			s := newStage(t, fault)
-			ctx, cancel := context.WithCancel(t.Context())
-			s.deps.Heffl.Timeout = 20 * time.Second
-			time.AfterFunc(100*time.Millisecond, cancel)
-			s.set(func() { s.reads = "before:slow;wait=90ms" })
-			s.callWith(ctx, order)
-			s.deps.Followers.Wait()
-			got := s.call(order)
-			for got.outcome == unsettled {
-				got = s.call(order)
-			}
-			s.is(got, want.outcome)
-			s.count(want.sent, 1)
-		})
+		for stays, who := range map[bool]string{true: "who stays", false: "who leaves"} {
+			in(t, "then "+fault+" by "+who, func(t *testing.T) {
+				s := newStageWith(t, Deps{Journal: memory(t), Awaited: func(context.Context) bool { return stays }}, fault)
+				ctx, cancel := context.WithCancel(t.Context())
+				s.deps.Heffl.Timeout = 20 * time.Second
+				time.AfterFunc(100*time.Millisecond, cancel)
+				s.set(func() { s.reads = "before:slow;wait=90ms" })
+				if took := s.callWith(ctx, order).took; stays && took > 100*time.Millisecond || took > 20*time.Second+90*time.Millisecond {
+					t.Errorf("it returned after %v", took)
+				}
+				s.deps.Followers.Wait()
+				got := s.call(order)
+				for got.outcome == unsettled {
+					got = s.call(order)
+				}
+				s.is(got, want.outcome)
+				s.count(want.sent, 1)
+			})
+		}
 	}
+	in(t, "by who leaves, too late for its request to end before the call", func(t *testing.T) {
+		s := newStageWith(t, Deps{Journal: memory(t), Deadline: 5 * time.Second, Awaited: func(context.Context) bool { return false }}, "before:slow;wait=10s")
+		got := s.callWith(t.Context(), order)
+		s.is(got, unsettled, "it was sent")
+		if got.took != 5*time.Second {
+			t.Errorf("it returned after %v, want at its deadline, after 5s", got.took)
+		}
+		s.deps.Followers.Wait()
+		s.is(s.call(order), replayed)
+		s.count(1, 1)
+	})
 	in(t, "before it was sent", func(t *testing.T) {
 		s := newStage(t)
 		s.set(func() { s.reads = "before:slow;wait=3s" })

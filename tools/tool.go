@@ -76,6 +76,10 @@ type Deps struct {
 	// Caller says who a call is from; nil: all calls are the server's own. A caller's key stands in for
 	// that of Heffl, with a client, a workspace, a rate limit and a Tenant of its own.
 	Caller func(context.Context) Caller
+	// Awaited says whether somebody waits for a call to return when its context is cancelled; nil: always.
+	// Where nobody does, as of a request that its client has taken back, a call may last as long as what it
+	// has sent to Heffl.
+	Awaited func(context.Context) bool
 	// Pipelines and Owners, by name or ID (or e-mail of a user), are those that tools may work with when
 	// they write; none means all.
 	Pipelines, Owners []string
