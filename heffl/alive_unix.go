@@ -3,29 +3,19 @@
 package heffl
 
 import (
-	"crypto/tls"
 	"errors"
-	"net"
 	"syscall"
 	"time"
 )
 
 // alive reports whether a connection that has been idle is still one: there is nothing to be read from it, neither its end nor
-// what nobody asked for.
-func alive(conn net.Conn, _ time.Duration) bool {
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
-	}
-	s, ok := conn.(syscall.Conn)
-	if !ok {
-		return true // it is none of the system's: one of a test
-	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return false
+// what nobody asked for. One that is none of the system's is.
+func alive(conn syscall.RawConn, _ time.Duration) bool {
+	if conn == nil {
+		return true
 	}
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
+	err := conn.Read(func(fd uintptr) bool {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = errors.Is(err, syscall.EAGAIN)

@@ -92,15 +92,13 @@ func http1() *http.Protocols {
 // error: *Error, *ConnError or *BodyError.
 func (c *Client) do(ctx context.Context, method, path string, body json.RawMessage) (*Response, error) {
 	name, _, _ := strings.Cut(path, "?") // an error names no query: it may hold people's data
-	if err := c.Check(); err != nil {
+	to, err := c.target(path)
+	if err != nil {
 		return nil, &ConnError{Method: method, Path: name, Err: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	req, out, err := c.newRequest(ctx, method, path, body)
-	if err != nil {
-		return nil, &ConnError{Method: method, Path: name, Err: c.redactError(err)}
-	}
+	req, out := c.newRequest(ctx, method, to, body)
 	defer out.seal() // the caller may reuse its bytes once do has returned
 
 	// RoundTrip instead of http.Client.Do: there is no redirect to suppress, so even one with a
@@ -158,13 +156,11 @@ func pathOf(method, collection, id string) (string, error) {
 // promises nothing. Each of these asks for GetBody or such a header. Neither is set here (Heffl
 // documents no such header, so it would be a false promise): a request with a body leaves at
 // most once.
-func (c *Client) newRequest(ctx context.Context, method, path string, body json.RawMessage) (*http.Request, *requestBody, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base()+path, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", cmp.Or(c.UserAgent, DefaultUserAgent))
+func (c *Client) newRequest(ctx context.Context, method string, to *url.URL, body json.RawMessage) (*http.Request, *requestBody) {
+	req := (&http.Request{
+		Method: method, URL: to, Host: to.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {cmp.Or(c.UserAgent, DefaultUserAgent)}},
+	}).WithContext(ctx)
 	if c.Key != "" {
 		req.Header.Set("X-Api-Key", c.Key)
 	}
@@ -174,7 +170,7 @@ func (c *Client) newRequest(ctx context.Context, method, path string, body json.
 		req.ContentLength = int64(len(body)) // never chunked: a part of the body is not mistaken for the whole
 		req.Body = out
 	}
-	return req, out, nil
+	return req, out
 }
 
 // requestBody hands out the body of a request, and knows whether any of it was asked for.
@@ -272,34 +268,40 @@ func (c *Client) Transport() http.RoundTripper {
 //
 // The sentence quotes neither the key nor the URL, which may hold a password.
 func (c *Client) Check() error {
-	if err := checkBaseURL(c.base()); err != nil {
-		return err
-	}
-	if strings.ContainsFunc(c.Key, invisible) {
-		return errors.New("the API key contains a space, a line break or another character that is not visible ASCII")
-	}
-	if c.Timeout < 0 {
-		return errors.New("the timeout is negative")
-	}
-	if c.MaxResponse < 0 {
-		return errors.New("the limit on the size of an answer is negative")
-	}
-	return nil
+	_, err := c.target("")
+	return err
 }
 
-func checkBaseURL(base string) error {
-	u, err := url.Parse(base)
+// target is the URL of what is below the base URL, if a request can be sent at all.
+func (c *Client) target(path string) (*url.URL, error) {
+	to, err := below(c.base(), path)
+	switch {
+	case err != nil:
+		return nil, err
+	case strings.ContainsFunc(c.Key, invisible):
+		return nil, errors.New("the API key contains a space, a line break or another character that is not visible ASCII")
+	case c.Timeout < 0:
+		return nil, errors.New("the timeout is negative")
+	case c.MaxResponse < 0:
+		return nil, errors.New("the limit on the size of an answer is negative")
+	}
+	return to, nil
+}
+
+// below is the URL of a path below a base URL, which is checked. The path has been made of escaped parts.
+func below(base, path string) (*url.URL, error) {
+	u, err := url.Parse(base + path)
 	switch {
 	case err != nil || u.Hostname() == "" || strings.ContainsFunc(base, invisible):
-		return errors.New("the base URL is not an absolute URL such as " + DefaultBaseURL)
+		return nil, errors.New("the base URL is not an absolute URL such as " + DefaultBaseURL)
 	case u.User != nil:
-		return errors.New("the base URL contains a user name or password; the API key has its own setting")
+		return nil, errors.New("the base URL contains a user name or password; the API key has its own setting")
 	case strings.ContainsAny(base, "?#"):
-		return errors.New("the base URL contains a query or fragment; it must end with its path, as " + DefaultBaseURL + " does")
+		return nil, errors.New("the base URL contains a query or fragment; it must end with its path, as " + DefaultBaseURL + " does")
 	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
-		return nil
+		return u, nil
 	}
-	return errors.New("the base URL must begin with https:// (http:// is for loopback addresses only), or the API key would travel unencrypted")
+	return nil, errors.New("the base URL must begin with https:// (http:// is for loopback addresses only), or the API key would travel unencrypted")
 }
 
 func invisible(r rune) bool { return r <= ' ' || r > '~' }
@@ -317,7 +319,7 @@ func loopback(host string) bool {
 // String describes the client without its key.
 func (c Client) String() string {
 	base := c.base()
-	if checkBaseURL(base) != nil {
+	if _, err := below(base, ""); err != nil {
 		base = "(invalid)" // it may hold a password
 	}
 	key := "none"

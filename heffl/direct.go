@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -62,6 +63,7 @@ func (e *unsent) Unwrap() error { return e.err }
 type link struct {
 	net.Conn
 	pool         *direct
+	raw          syscall.RawConn // below TLS; nil: the connection is none of the system's
 	scheme, host string
 	in           *bufio.Reader
 	out          bytes.Buffer
@@ -115,7 +117,7 @@ func (d *direct) link(ctx context.Context, to *url.URL) (*link, error) {
 		if l == nil {
 			return d.newLink(ctx, to)
 		}
-		if alive(l.Conn, time.Since(l.since)) {
+		if alive(l.raw, time.Since(l.since)) {
 			return l, nil
 		}
 		_ = l.Close() // the server has done so
@@ -140,12 +142,19 @@ func (d *direct) newLink(ctx context.Context, to *url.URL) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	l := &link{pool: d, scheme: to.Scheme, host: to.Host}
+	if s, ok := conn.(syscall.Conn); ok {
+		if l.raw, err = s.SyscallConn(); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
 	if to.Scheme == "https" {
 		if conn, err = d.secure(ctx, conn, to.Hostname()); err != nil {
 			return nil, err
 		}
 	}
-	l := &link{Conn: conn, pool: d, scheme: to.Scheme, host: to.Host}
+	l.Conn = conn
 	l.in = bufio.NewReaderSize(l, linkReadBuffer)
 	return l, nil
 }
