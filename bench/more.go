@@ -198,6 +198,7 @@ func (l *lab) layers(ctx context.Context) error {
 		{"journal", "journal", "^BenchmarkClaimDone$"},
 		{"client", "heffl", "^BenchmarkCreateDeal$"},
 		{"stdio", "serve", "^BenchmarkStdio$/^ours"},
+		{"all but Heffl", "bench", "^BenchmarkOwn$"},
 		{"whole call", "tools", "^BenchmarkCreateDeal$/^off|sqlite$"},
 	} {
 		args := []string{"test", "-run=^$", "-bench=" + layer.bench, "-benchmem", "-benchtime=" + l.size.benchtime, "heffl-mcp/" + layer.pkg}
