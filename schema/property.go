@@ -81,11 +81,9 @@ func (s *Schema) Bare() json.RawMessage {
 }
 
 // day takes what no calendar has for a fault, as a date-time does.
-func day(v any) error {
-	if s, ok := v.(string); ok {
-		if _, err := time.Parse(time.DateOnly, s); err == nil {
-			return nil
-		}
+func day(s string) error {
+	if _, err := time.Parse(time.DateOnly, s); err == nil {
+		return nil
 	}
-	return dateTime(v)
+	return dateTime(s)
 }

@@ -295,8 +295,8 @@ func compile(s *jsonschema.Schema) (*validator.Schema, error) {
 	c := validator.NewCompiler()
 	c.DefaultDraft(validator.Draft2020)
 	c.AssertFormat()
-	c.RegisterFormat(&validator.Format{Name: "date-time", Validate: dateTime})
-	c.RegisterFormat(&validator.Format{Name: Day, Validate: day})
+	c.RegisterFormat(&validator.Format{Name: "date-time", Validate: ofText(dateTime)})
+	c.RegisterFormat(&validator.Format{Name: Day, Validate: ofText(day)})
 	c.UseLoader(validator.SchemeURLLoader{}) // nothing is fetched, from a file or a network
 	const url = "mem:///schema.json"
 	if err := c.AddResource(url, doc); err != nil {
@@ -305,14 +305,20 @@ func compile(s *jsonschema.Schema) (*validator.Schema, error) {
 	return c.Compile(url)
 }
 
+// ofText is a format as the validator takes it: what is no string has every format.
+func ofText(format func(string) error) func(any) error {
+	return func(v any) error {
+		if s, ok := v.(string); ok {
+			return format(s)
+		}
+		return nil
+	}
+}
+
 // dateTime is RFC 3339 as everybody reads it: the validator's own lets leap seconds, lower-case
 // letters and the year 0 pass, which common parsers refuse; and time.Parse an hour of one digit and
 // offsets that no clock has.
-func dateTime(v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return nil
-	}
+func dateTime(s string) error {
 	const upToHour = len("2026-06-30T00")
 	if t, err := time.Parse(time.RFC3339Nano, s); err != nil || t.Year() == 0 || s[upToHour] != ':' || strings.Contains(s, ",") || !clockOffset(s) {
 		return errors.New("not RFC 3339")

@@ -3,12 +3,10 @@ package schema
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
-	"sync"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,7 +18,7 @@ import (
 // what it finds sound, the validator has no fault in, which a fuzz test holds; of anything else, a doubt
 // included, the validator says what is wrong, and where.
 type rule struct {
-	kinds    string // of jsontext that are allowed: `{["0n` and b for both booleans; empty: all
+	kinds    string // that are allowed, as [jsonKind] has them; empty: all
 	whole    bool   // a number must be written without a point and an exponent
 	least    *float64
 	most     *float64
@@ -29,7 +27,7 @@ type rule struct {
 	longest  int // likewise; -1: as long as it likes
 	pattern  *regexp.Regexp
 	visible  bool // pattern is that of what is not blank
-	format   func(any) error
+	format   func(string) error
 	items    *rule
 	members  map[string]*slot
 	required int    // how many of the members are
@@ -48,9 +46,6 @@ type slot struct {
 
 // anything takes every value.
 var anything = &rule{longest: -1}
-
-// errDoubt says that the validator has to decide.
-var errDoubt = errors.New("doubt")
 
 // ruleOf is the rule of a node; nil, where that asks for something that is not known here.
 func ruleOf(s *jsonschema.Schema) *rule {
@@ -192,167 +187,279 @@ func (r *rule) object(s *jsonschema.Schema, keywords map[string]json.RawMessage)
 	return r
 }
 
+// Sound reports whether raw is certainly JSON that every parser reads alike: valid Unicode, and no name twice in one object.
+// Of what has long numbers or very many members it cannot tell.
+func Sound(raw []byte) bool { return anything.sound(raw, Output) }
+
 // sound reports whether a document has certainly no fault.
 func (r *rule) sound(raw []byte, use Use) bool {
 	limit, depth := maxValues, maxDepth
 	if use == Output {
 		limit, depth = 100*maxValues, 100*maxDepth
 	}
-	d := readings.Get().(*reading)
-	defer readings.Put(d)
-	d.Reset(bytes.NewBuffer(raw))
-	d.limit, d.depth = limit, depth
-	if d.value(r) != nil {
+	d := reading{text: raw, values: limit, depth: depth}
+	d.blanks()
+	if !d.value(r) {
 		return false
 	}
-	_, err := d.ReadToken()
-	return errors.Is(err, io.EOF)
+	d.blanks()
+	return d.at == len(raw)
 }
 
-// readings are used again: a decoder is larger than most of what it reads.
-var readings = sync.Pool{New: func() any { return &reading{Decoder: new(jsontext.Decoder)} }}
+// maxNames bounds the members that no slot is for, of an object and those that it is in: each is held against the others.
+const maxNames = 64
 
-// reading is one document on its way through the rules. The decoder refuses what the guard does: invalid JSON
-// and Unicode, and a name twice in one object.
+// reading is one document on its way through the rules. It refuses what the guard does: what is no JSON or no Unicode,
+// and a name twice in one object. Its methods are false where they are in doubt.
 type reading struct {
-	*jsontext.Decoder
-	limit, depth int
-	scratch      []byte
+	text          []byte
+	at            int // where in it
+	values, depth int // that may still come
+	scratch       []byte
+	names         [maxNames]span // of the members that no slot is for, in the objects that it is in
+	named         int            // how many
 }
 
-func (d *reading) value(r *rule) error {
-	if d.limit--; d.limit < 0 {
-		return errDoubt
+// span is a part of the text.
+type span struct{ from, to int }
+
+func (d *reading) in(s span) []byte { return d.text[s.from:s.to] }
+
+func (d *reading) blanks() {
+	for d.at < len(d.text) && (d.text[d.at] == ' ' || d.text[d.at] == '\n' || d.text[d.at] == '\t' || d.text[d.at] == '\r') {
+		d.at++
 	}
-	kind := d.PeekKind()
+}
+
+// sees goes on behind c, if it is next but for blanks.
+func (d *reading) sees(c byte) bool {
+	d.blanks()
+	if d.at == len(d.text) || d.text[d.at] != c {
+		return false
+	}
+	d.at++
+	return true
+}
+
+func (d *reading) value(r *rule) bool {
+	if d.values--; d.values < 0 || d.at == len(d.text) {
+		return false
+	}
+	kind := jsonKind(d.text[d.at])
 	if r.either != nil {
 		i := slices.IndexFunc(r.either, func(one *rule) bool { return one.takes(kind) })
 		if i < 0 {
-			return errDoubt
+			return false
 		}
 		r = r.either[i] // they differ in what they take
 	}
 	if !r.takes(kind) {
-		return errDoubt
+		return false
 	}
 	switch kind {
 	case '{':
 		return d.object(r)
 	case '[':
 		return d.array(r)
+	case '"':
+		return d.string(r)
+	case '0':
+		return d.number(r)
 	}
-	v, err := d.ReadValue()
+	return d.word("true") || d.word("false") || d.word("null")
+}
+
+// jsonKind is what a value is that begins with c: `{`, `[`, `"`, 0 for a number, b for a boolean, n for null. Any other is none.
+func jsonKind(c byte) byte {
 	switch {
-	case err != nil:
-		return err
-	case kind == '"':
-		return d.text(r, v)
-	case kind == '0':
-		return r.number(v)
+	case c == 't', c == 'f':
+		return 'b'
+	case c == '-', '0' <= c && c <= '9':
+		return '0'
 	}
-	return nil
+	return c
 }
 
-func (r *rule) takes(k jsontext.Kind) bool {
-	if k == 't' || k == 'f' {
-		k = 'b'
-	}
-	return r.kinds == "" || slices.Contains([]byte(r.kinds), byte(k))
+func (r *rule) takes(kind byte) bool {
+	return r.kinds == "" || strings.IndexByte(r.kinds, kind) >= 0
 }
 
-func (d *reading) object(r *rule) error {
-	if _, err := d.ReadToken(); err != nil || d.StackDepth() > d.depth {
-		return errDoubt
+func (d *reading) word(word string) bool {
+	if !bytes.HasPrefix(d.text[d.at:], []byte(word)) {
+		return false
 	}
+	d.at += len(word)
+	return true
+}
+
+func (d *reading) object(r *rule) bool {
+	if d.depth--; d.depth < 0 {
+		return false
+	}
+	d.at++
+	outer := d.named
 	var came uint64
 	required := 0
-	for d.PeekKind() != '}' {
-		raw, err := d.ReadValue()
-		if err != nil {
-			return err
+	for first := true; !d.sees('}'); first = false {
+		if !first && !d.sees(',') {
+			return false
 		}
-		name := raw[1 : len(raw)-1]
-		if bytes.IndexByte(name, '\\') >= 0 {
-			return errDoubt
+		d.blanks()
+		at, plain, ok := d.quoted()
+		name := d.in(at)
+		if !ok || !plain || !d.sees(':') {
+			return false
 		}
 		of := anything
-		switch m := r.members[string(name)]; {
+		m := r.members[string(name)]
+		switch {
 		case m != nil:
 			of = m.rule
-			if bit := uint64(1) << m.place; came&bit == 0 && m.required {
-				came |= bit
+			if came&(1<<m.place) != 0 {
+				return false
+			}
+			came |= 1 << m.place
+			if m.required {
 				required++
 			}
 		case r.others != nil && bytes.HasPrefix(name, []byte(r.prefix)):
 			of = r.others
 		case r.closed:
-			return errDoubt
+			return false
 		}
-		if err := d.value(of); err != nil {
-			return err
+		if m == nil && !d.isNew(at, outer) {
+			return false
+		}
+		d.blanks()
+		if !d.value(of) {
+			return false
 		}
 	}
-	if required < r.required {
-		return errDoubt
-	}
-	_, err := d.ReadToken()
-	return err
+	d.named = outer
+	d.depth++
+	return required == r.required
 }
 
-func (d *reading) array(r *rule) error {
-	if _, err := d.ReadToken(); err != nil || d.StackDepth() > d.depth {
-		return errDoubt
+// isNew reports whether a name is none of those that are kept from the first on, and keeps it.
+func (d *reading) isNew(name span, first int) bool {
+	for _, other := range d.names[first:d.named] {
+		if bytes.Equal(d.in(other), d.in(name)) {
+			return false
+		}
 	}
+	if d.named == maxNames {
+		return false
+	}
+	d.names[d.named] = name
+	d.named++
+	return true
+}
+
+func (d *reading) array(r *rule) bool {
+	if d.depth--; d.depth < 0 {
+		return false
+	}
+	d.at++
 	items := r.items
 	if items == nil {
 		items = anything
 	}
-	for d.PeekKind() != ']' {
-		if err := d.value(items); err != nil {
-			return err
+	for first := true; !d.sees(']'); first = false {
+		if !first && !d.sees(',') {
+			return false
+		}
+		d.blanks()
+		if !d.value(items) {
+			return false
 		}
 	}
-	_, err := d.ReadToken()
-	return err
+	d.depth++
+	return true
 }
 
-// text holds a string to its rule.
-func (d *reading) text(r *rule, v jsontext.Value) error {
-	s := []byte(v[1 : len(v)-1])
-	if bytes.IndexByte(s, '\\') >= 0 {
+// quoted is what stands between the quotes of a string. Only where it is plain, it has no escapes, and those may be wrong.
+func (d *reading) quoted() (s span, plain, ok bool) {
+	if d.at == len(d.text) || d.text[d.at] != '"' {
+		return s, false, false
+	}
+	from, ascii := d.at+1, true
+	plain = true
+	for i := from; i < len(d.text); i++ {
+		switch c := d.text[i]; {
+		case c == '"':
+			d.at = i + 1
+			return span{from, i}, plain, ascii || utf8.Valid(d.text[from:i])
+		case c == '\\':
+			plain = false
+			i++
+		case c < ' ':
+			return s, false, false
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	return s, false, false
+}
+
+// string holds a string to its rule.
+func (d *reading) string(r *rule) bool {
+	from := d.at
+	at, plain, ok := d.quoted()
+	if !ok {
+		return false
+	}
+	s := d.in(at)
+	if !plain {
 		var err error
-		if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], v); err != nil {
-			return err
+		if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], d.text[from:d.at]); err != nil {
+			return false
 		}
 		s = d.scratch
 	}
 	switch {
 	case r.enum != nil && !slices.ContainsFunc(r.enum, func(one string) bool { return one == string(s) }):
-		return errDoubt
+		return false
 	case r.shortest > 0 && utf8.RuneCount(s) < r.shortest, r.longest >= 0 && utf8.RuneCount(s) > r.longest:
-		return errDoubt
+		return false
 	case r.visible && len(s) > 0 && '!' <= s[0] && s[0] <= '~': // it begins with what is seen
 	case r.pattern != nil && !r.pattern.Match(s):
-		return errDoubt
+		return false
 	}
-	if r.format != nil {
-		return r.format(string(s))
-	}
-	return nil
+	return r.format == nil || r.format(string(s)) == nil
 }
 
-// number holds a number to its rule. One that a float64 does not have to the digit is for the validator.
-func (r *rule) number(v jsontext.Value) error {
+// number holds a number to its rule. One that a float64 may not have to the digit is for the validator.
+func (d *reading) number(r *rule) bool {
 	const exact = 15 // digits
-	if len(v) > exact || bytes.ContainsAny(v, "eE") || r.whole && bytes.IndexByte(v, '.') >= 0 {
-		return errDoubt
+	from := d.at
+	if d.text[d.at] == '-' {
+		d.at++
+	}
+	whole := d.digits()
+	if len(whole) == 0 || len(whole) > 1 && whole[0] == '0' {
+		return false
+	}
+	if d.at < len(d.text) && d.text[d.at] == '.' {
+		d.at++
+		if len(d.digits()) == 0 || r.whole {
+			return false
+		}
+	}
+	n := d.text[from:d.at] // an exponent after it is no end of a value
+	if len(n) > exact {
+		return false
 	}
 	if r.least == nil && r.most == nil {
-		return nil
+		return true
 	}
-	f, err := strconv.ParseFloat(string(v), 64)
-	if err != nil || r.least != nil && f < *r.least || r.most != nil && f > *r.most {
-		return errDoubt
+	f, err := strconv.ParseFloat(string(n), 64)
+	return err == nil && (r.least == nil || f >= *r.least) && (r.most == nil || f <= *r.most)
+}
+
+func (d *reading) digits() []byte {
+	from := d.at
+	for d.at < len(d.text) && '0' <= d.text[d.at] && d.text[d.at] <= '9' {
+		d.at++
 	}
-	return nil
+	return d.text[from:d.at]
 }

@@ -2,9 +2,11 @@ package schema
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/invopop/jsonschema"
 )
 
@@ -57,6 +59,24 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// TestManyNames holds that so many members that nothing is known of are for the validator, and no fault.
+func TestManyNames(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{maxNames, maxNames + 1} {
+		raw := []byte(`{"title":"a"`)
+		for i := range n {
+			raw = fmt.Appendf(raw, `,"more%d":[{"a":1}]`, i)
+		}
+		raw = append(raw, '}')
+		if faults := schemaOf(t, Output).Check(raw); len(faults) > 0 {
+			t.Errorf("Check of %d more members = %v", n, faults)
+		}
+		if faults := schemaOf(t, Output).Check(append(raw[:len(raw)-1], `,"more1":1}`...)); len(faults) != 1 {
+			t.Errorf("Check of %d more members, one twice = %v", n, faults)
+		}
+	}
+}
+
 // TestRuleOfUnknown holds that a keyword that is not known leaves the whole schema to the validator.
 func TestRuleOfUnknown(t *testing.T) {
 	t.Parallel()
@@ -95,10 +115,15 @@ func FuzzSound(f *testing.F) {
 		`{"title":"a","size":null,"count":1.0,"fragile":false,"more":1e400,"tags":[""]}`, `{"title":"a","count":0,"currency":"usd"}`, `{"title":"a","count":51,"note":"éééééé"}`,
 		`{"a":"2026-06-30","b":["x"],"c":true,"d":{"e":[[[]]]}}`, `{"a":"2026-02-30"}`, `{"b":[1]}`, "{\"title\":\"\xff\"}", `null`, `[]`,
 		strings.Repeat("[", 40) + strings.Repeat("]", 40),
+		`{"title":"a","more":1,"more":2}`, `{"title":"a","more":{"more":[{"b":1},{"b":1}]}}`, `{"title":"\ud83d\ude00"}`, `{"title":"\ud83d"}`, `{"title":"\x"}`,
+		`{"title":"a","count":01}`, `{"title":"a","more":-}`, `{"title":"a","more":1.}`, `{"title":"a",}`, `{"title":"a" "more":1}`, `{"title":"a","more":nul}`, "{\"title\":\"\n\"}",
 	} {
 		f.Add([]byte(raw))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		if Sound(raw) && !jsontext.Value(raw).IsValid() {
+			t.Errorf("%q was found sound, and is not valid", raw)
+		}
 		for name, s := range map[string]*Schema{"input": in, "output": out, "fields": fields} {
 			if !s.rules().sound(raw, s.use) {
 				continue
