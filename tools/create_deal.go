@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -98,12 +99,13 @@ func fillLineItems(ctx context.Context, r *reading) error {
 		return nil
 	}
 	var failed error
-	r.doc[i].value = eachItem(r.doc[i].value, func(n int, item json.RawMessage) json.RawMessage {
-		path := at("products", n)
-		if jsontext.Value(item).Kind() != '{' || slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path+".productId" }) {
+	products := r.doc[i].value
+	filled := eachItem(products, func(n int, item json.RawMessage) json.RawMessage {
+		if jsontext.Value(item).Kind() != '{' || hasMembers(item, "name", "price") {
 			return item
 		}
-		if hasMember(item, "name") && hasMember(item, "price") {
+		path := at("products", n)
+		if slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path+".productId" }) {
 			return item
 		}
 		given := parse(item)
@@ -114,6 +116,9 @@ func fillLineItems(ctx context.Context, r *reading) error {
 		}
 		return filled.JSON()
 	})
+	if !bytes.Equal(filled, products) {
+		r.doc = r.doc.with(i, filled)
+	}
 	return failed
 }
 

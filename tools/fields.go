@@ -51,6 +51,9 @@ func (f *fieldsRead) given(path string) string {
 
 // in is doc with its custom fields as they were read.
 func (f *fieldsRead) in(doc object) object {
+	if len(f.as) == 0 {
+		return doc
+	}
 	out := make(object, 0, len(doc))
 	for _, m := range doc {
 		if read, ok := f.as[m.name]; ok {
@@ -65,6 +68,9 @@ func (f *fieldsRead) in(doc object) object {
 
 // less is the faults without those of properties that turned out to be custom fields.
 func (f *fieldsRead) less(faults []schema.Fault) []schema.Fault {
+	if len(f.as) == 0 {
+		return faults
+	}
 	return slices.DeleteFunc(slices.Clone(faults), func(fault schema.Fault) bool {
 		if fault.Keyword != "unknown" {
 			return false
@@ -81,11 +87,12 @@ func (f *fieldsRead) less(faults []schema.Fault) []schema.Fault {
 // readFields reads the members that no property of the tool stands for: by the key of a custom
 // field, or by its label. Where the definitions cannot be read, keys are passed on as they are.
 func (r *reading) readFields(ctx context.Context) *fieldsRead {
-	read := &fieldsRead{as: map[string]member{}, paths: map[string]string{}}
-	members := slices.DeleteFunc(slices.Concat(r.doc, r.supposed), func(m member) bool { return slices.Contains(r.properties, m.name) })
-	if r.entity == "" || len(members) == 0 {
+	read := new(fieldsRead)
+	members := r.undeclared()
+	if r.entity == "" || len(members) == 0 || r.asDefined(members) {
 		return read
 	}
+	read.as, read.paths = map[string]member{}, map[string]string{}
 	ctx, cancel := context.WithTimeout(ctx, forDefinitions) // what is kept is read again before it refuses anything
 	defer cancel()
 	for _, m := range slices.Clone(members) {
@@ -132,6 +139,45 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 	}
 	r.checkValues(ctx, read, plain)
 	return read
+}
+
+// undeclared are the members that no property of the tool stands for.
+func (r *reading) undeclared() (members object) {
+	for _, some := range []object{r.doc, r.supposed} {
+		for _, m := range some {
+			if !slices.Contains(r.properties, m.name) {
+				members = append(members, m)
+			}
+		}
+	}
+	return members
+}
+
+// asDefined reports whether members are custom fields, by their keys, with values as the definitions have them. Most are:
+// then nothing has to be looked up or put right. Of definitions that are not kept it is false.
+func (r *reading) asDefined(members object) bool {
+	list, ok := r.Workspace.KeptFields(r.within())
+	if !ok || len(r.faults) > 0 || len(members) > maxFields {
+		return false
+	}
+	plain := make(object, 0, len(members))
+	for _, m := range members {
+		i := slices.IndexFunc(list.Items, func(f workspace.Field) bool { return f.Key == m.name })
+		if i < 0 || jsontext.Value(m.value).Kind() == '{' {
+			return false
+		}
+		switch f := &list.Items[i]; {
+		case len(f.Options) == 0:
+			plain = append(plain, m)
+		case takesMany(f.Type) == always || !f.Offers(m.value):
+			return false
+		}
+	}
+	if len(plain) == 0 {
+		return true
+	}
+	s, err := r.fieldSchemas.of(r.within(), list)
+	return err == nil && len(s.Check(plain.JSON())) == 0
 }
 
 // hasField reports whether a custom field is among members, by its key or as it was read.
@@ -432,18 +478,18 @@ func (k *fieldSchemas) of(within workspace.Scope, list workspace.List[workspace.
 // they are read by the words of the app's own form, and a type that is none of those takes anything.
 func propertyOf(f workspace.Field) schema.Property {
 	p := schema.Property{Name: f.Key, Description: f.Label}
-	switch words := typeWords(f.Type); {
+	switch is := func(words ...string) bool { return isOf(f.Type, words...) }; {
 	case takesMany(f.Type) == always:
 		p.Type = "array"
-	case has(words, "phone", "telephone", "mobile"): // a phone number is no number
+	case is("phone", "telephone", "mobile"): // a phone number is no number
 		p.Type = "string"
-	case has(words, "number", "currency", "money", "decimal", "integer", "int", "float", "double", "percent", "percentage", "amount"):
+	case is("number", "currency", "money", "decimal", "integer", "int", "float", "double", "percent", "percentage", "amount"):
 		p.Type = "number"
-	case has(words, "date", "datetime", "timestamp"):
+	case is("date", "datetime", "timestamp"):
 		p.Type, p.Format = "string", schema.Day
-	case has(words, "boolean", "bool", "checkbox", "toggle", "switch"):
+	case is("boolean", "bool", "checkbox", "toggle", "switch"):
 		p.Type = "boolean"
-	case has(words, "text", "string", "textarea", "email", "mail", "link", "url", "option", "select", "dropdown", "choice"):
+	case is("text", "string", "textarea", "email", "mail", "link", "url", "option", "select", "dropdown", "choice"):
 		p.Type = "string"
 	}
 	return p
@@ -459,32 +505,30 @@ const (
 )
 
 func takesMany(fieldType string) howMany {
-	switch words := typeWords(fieldType); {
-	case has(words, "multiple", "multi", "multiselect", "array", "list", "tags", "checkboxes"):
+	switch {
+	case isOf(fieldType, "multiple", "multi", "multiselect", "array", "list", "tags", "checkboxes"):
 		return always
-	case has(words, "single", "dropdown", "radio"):
+	case isOf(fieldType, "single", "dropdown", "radio"):
 		return never
 	}
 	return unknownMany
 }
 
-// typeWords are the words of a type's name, however it is written: SINGLE_OPTION, singleOption.
-func typeWords(name string) []string {
-	var b strings.Builder
-	lower := false
-	for _, r := range name {
-		if unicode.IsUpper(r) && lower {
-			b.WriteByte(' ')
+// isOf reports whether one of some words is in a type's name, however that is written: SINGLE_OPTION, singleOption.
+func isOf(fieldType string, words ...string) bool {
+	is := func(part string) bool {
+		part = strings.TrimFunc(part, func(r rune) bool { return !unicode.IsLetter(r) })
+		return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, part) })
+	}
+	from, lower := 0, false
+	for i, r := range fieldType {
+		if !unicode.IsLetter(r) || unicode.IsUpper(r) && lower {
+			if is(fieldType[from:i]) {
+				return true
+			}
+			from = i
 		}
 		lower = unicode.IsLower(r)
-		if !unicode.IsLetter(r) {
-			r = ' '
-		}
-		b.WriteRune(unicode.ToLower(r))
 	}
-	return strings.Fields(b.String())
-}
-
-func has(words []string, any ...string) bool {
-	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(any, w) })
+	return is(fieldType[from:])
 }

@@ -51,16 +51,51 @@ func namingsOf(t reflect.Type) []naming {
 	return all
 }
 
+// A position is where a text stands in the arguments: clientId, tags[0], products[0].productId.
+type position struct {
+	argument string
+	item     int    // of the list that it is; negative: it is none
+	member   string // of that item; empty: the item is the text
+	nested   int    // item of the list that the member is; negative: it is none
+}
+
+// in is the position of an item of what stands at p.
+func (p position) in(item int) position {
+	if p.member == "" {
+		p.item = item
+	} else {
+		p.nested = item
+	}
+	return p
+}
+
+func (p position) String() string {
+	s := p.argument
+	if p.item >= 0 {
+		s = at(s, p.item)
+	}
+	if p.member != "" {
+		s += "." + p.member
+	}
+	if p.nested >= 0 {
+		s = at(s, p.nested)
+	}
+	return s
+}
+
+// A changing makes another JSON value of one that is a text, or leaves it as it is.
+type changing func(p position, kind workspace.Kind, text json.RawMessage) json.RawMessage
+
 // through passes each text of doc that names a thing through f, and returns doc with what f makes of them. What f leaves
 // as it is keeps its bytes.
-func through(doc object, names []naming, f func(path string, kind workspace.Kind, text string) string) object {
+func through(doc object, names []naming, f changing) object {
 	out := doc
 	for i, m := range doc {
 		v, lists := m.value, false
 		for _, n := range names {
 			switch {
 			case n.list == "" && n.name == m.name:
-				v = eachText(v, m.name, func(path, text string) string { return f(path, n.kind, text) })
+				v = eachText(v, position{argument: m.name, item: -1, nested: -1}, n.kind, f)
 			case n.list == m.name:
 				lists = true
 			}
@@ -80,14 +115,14 @@ func through(doc object, names []naming, f func(path string, kind workspace.Kind
 }
 
 // throughItem is through for the n-th item of a list of objects.
-func throughItem(item json.RawMessage, names []naming, list string, n int, f func(path string, kind workspace.Kind, text string) string) json.RawMessage {
+func throughItem(item json.RawMessage, names []naming, list string, n int, f changing) json.RawMessage {
 	var out object // nil: as it came
 	for i, m := 0, rawjson.In(item, 0); m.Next(); i++ {
 		for _, named := range names {
 			if named.list != list || named.name != string(m.Name) {
 				continue
 			}
-			v := eachText(m.Value(), at(list, n)+"."+named.name, func(path, text string) string { return f(path, named.kind, text) })
+			v := eachText(m.Value(), position{list, n, named.name, -1}, named.kind, f)
 			if bytes.Equal(v, m.Value()) {
 				continue
 			}
@@ -104,19 +139,16 @@ func throughItem(item json.RawMessage, names []naming, list string, n int, f fun
 }
 
 // eachText passes a text, or each text of a list, through f. What f leaves as it is keeps its bytes.
-func eachText(v json.RawMessage, path string, f func(path, text string) string) json.RawMessage {
+func eachText(v json.RawMessage, p position, kind workspace.Kind, f changing) json.RawMessage {
 	switch jsontext.Value(v).Kind() {
 	case '"':
-		s := text(jsontext.Value(v))
-		if meant := f(path, s); meant != s {
-			return quoted(meant)
-		}
+		return f(p, kind, v)
 	case '[':
 		return eachItem(v, func(i int, item json.RawMessage) json.RawMessage {
 			if jsontext.Value(item).Kind() != '"' {
 				return item
 			}
-			return eachText(item, at(path, i), f)
+			return f(p.in(i), kind, item)
 		})
 	}
 	return v
@@ -128,17 +160,34 @@ func eachItem(v json.RawMessage, f func(i int, item json.RawMessage) json.RawMes
 	if jsontext.Value(v).Kind() != '[' {
 		return v
 	}
-	var list []json.RawMessage
-	changed := false
+	var changed []json.RawMessage // nil: nothing yet
+	n := 0
 	for item := range rawjson.Items(v) {
-		to := f(len(list), item)
-		changed = changed || !bytes.Equal(item, to)
-		list = append(list, to)
+		to := f(n, item)
+		if changed == nil && !bytes.Equal(item, to) {
+			changed = firstItems(v, n)
+		}
+		if changed != nil {
+			changed = append(changed, to)
+		}
+		n++
 	}
-	if !changed {
+	if changed == nil {
 		return v
 	}
-	return arrayOf(list)
+	return arrayOf(changed)
+}
+
+// firstItems are so many items of a list, which is not nil.
+func firstItems(v json.RawMessage, n int) []json.RawMessage {
+	first := make([]json.RawMessage, 0, n+1)
+	for item := range rawjson.Items(v) {
+		if len(first) == n {
+			break
+		}
+		first = append(first, item)
+	}
+	return first
 }
 
 // arrayOf writes a list of values.
@@ -226,7 +275,6 @@ const (
 // what kept it from finding out.
 func (r *reading) understand(ctx context.Context, in *schema.Schema, complete func(context.Context, *reading) error) error {
 	before := r.doc
-	r.doc = slices.Clone(before)
 	r.suppose(in)
 	if slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return !r.mayBeLabel(f) }) {
 		var cancel context.CancelFunc
@@ -260,23 +308,30 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 }
 
 // resolve finds out what the words mean, and reads the custom fields.
-func (r *reading) resolve(ctx context.Context) (fields *fieldsRead) {
-	one := func(w *words) {
-		var within workspace.Scope
-		if w.kind == workspace.Stage {
-			within.Pipeline = r.scope.pipeline
-		}
-		w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, within)
+func (r *reading) resolve(ctx context.Context) *fieldsRead {
+	if slices.ContainsFunc(r.words, (*words).mayAsk) {
+		return r.resolveAtOnce(ctx)
 	}
-	if !slices.ContainsFunc(r.words, (*words).mayAsk) { // all is told at once, but for the definitions of custom fields
-		r.findScope(ctx)
-		for _, w := range r.words {
-			if !givesScope(w.kind) {
-				one(w)
-			}
+	r.findScope(ctx) // all is told at once, but for the definitions of custom fields
+	for _, w := range r.words {
+		if !givesScope(w.kind) {
+			r.look(ctx, w)
 		}
-		return r.readFields(ctx)
 	}
+	return r.readFields(ctx)
+}
+
+// look finds out what words mean, once the scope is known where they need it.
+func (r *reading) look(ctx context.Context, w *words) {
+	var within workspace.Scope
+	if w.kind == workspace.Stage {
+		within.Pipeline = r.scope.pipeline
+	}
+	w.match, w.err = r.Workspace.Resolve(ctx, w.kind, w.text, within)
+}
+
+// resolveAtOnce is resolve for words of which Heffl may have to be asked.
+func (r *reading) resolveAtOnce(ctx context.Context) (fields *fieldsRead) {
 	scoped := make(chan struct{})
 	var g guardedGroup
 	g.SetLimit(atOnce)
@@ -296,7 +351,7 @@ func (r *reading) resolve(ctx context.Context) (fields *fieldsRead) {
 			if w.kind == workspace.Stage {
 				<-scoped
 			}
-			one(w)
+			r.look(ctx, w)
 		})
 	}
 	g.Wait()
@@ -392,33 +447,53 @@ func (g *guardedGroup) Wait() {
 	}
 }
 
-// collect finds the words that have to be understood.
+// collect finds the words that have to be understood. IDs that are taken at their word are none.
 func (r *reading) collect() {
-	live := 0
-	var store []words // of many
-	through(r.doc, r.names, func(path string, kind workspace.Kind, text string) string {
-		switch {
-		case slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path }):
-			return text
-		case searched(kind) && workspace.KindOfID(text) == "":
-			if live++; live > maxLive {
-				return text
+	const usual = 4
+	var store []words // of several
+	named, live := 0, 0
+	through(r.doc, r.names, func(p position, kind workspace.Kind, v json.RawMessage) json.RawMessage {
+		if len(r.faults) > 0 {
+			path := p.String()
+			if slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.Path == path }) {
+				return v
 			}
 		}
-		if len(store) == cap(store) {
-			store = make([]words, 0, 16)
+		if saysAll(kind, v) {
+			named++
+			return v
 		}
-		store = append(store, words{path: path, kind: kind, text: text})
+		text := text(jsontext.Value(v))
+		if searched(kind) && workspace.KindOfID(text) == "" {
+			if live++; live > maxLive {
+				return v
+			}
+		}
+		if named++; named > maxWords {
+			return v
+		}
+		if len(store) == cap(store) {
+			store = make([]words, 0, usual)
+		}
+		store = append(store, words{path: p.String(), kind: kind, text: text})
+		if r.words == nil {
+			r.words = make([]*words, 0, usual)
+		}
 		r.words = append(r.words, &store[len(store)-1])
-		return text
+		return v
 	})
-	if len(r.words) > maxWords {
-		r.problems = append(r.problems, fmt.Sprintf("%d names, and one call may have %d", len(r.words), maxWords))
-		r.words = r.words[:maxWords]
+	if named > maxWords {
+		r.problems = append(r.problems, fmt.Sprintf("%d names, and one call may have %d", named, maxWords))
 	}
 	if live > maxLive {
 		r.problems = append(r.problems, fmt.Sprintf("%d names would have to be searched for, and one call may have %d of them; give IDs for the others", live, maxLive))
 	}
+}
+
+// saysAll reports whether a text is an ID of its kind that nothing has to be found out about: it belongs to no pipeline, and
+// no operator forbids it.
+func saysAll(kind workspace.Kind, text json.RawMessage) bool {
+	return kind != workspace.Stage && kind != workspace.User && !givesScope(kind) && kind.IsID(string(bytes.Trim(text, `"`)))
 }
 
 // searched reports whether each name of a kind costs requests of its own.
@@ -504,14 +579,8 @@ func (r *reading) lacksScope() bool {
 
 // apply writes what was understood into the arguments.
 func (r *reading) apply(fields *fieldsRead) {
-	ids := map[string]string{}
-	for _, w := range r.words {
-		if w.err == nil {
-			ids[w.path] = w.match.ID
-		}
-	}
 	if len(r.resolved) > 0 {
-		r.doc = through(r.doc, r.names, func(path string, _ workspace.Kind, text string) string { return cmp.Or(ids[path], text) })
+		r.writeIDs()
 		r.unrepeat()
 	}
 	r.doc = fields.in(r.doc)
@@ -520,6 +589,22 @@ func (r *reading) apply(fields *fieldsRead) {
 	r.resolved = append(r.resolved, fields.resolved...)
 	r.repairs = append(r.repairs, fields.repairs...)
 	r.notes = append(r.notes, fields.notes...)
+}
+
+// writeIDs writes IDs in the place of the words for them.
+func (r *reading) writeIDs() {
+	ids := map[string]string{}
+	for _, w := range r.words {
+		if w.err == nil && w.match.ID != w.text {
+			ids[w.path] = w.match.ID
+		}
+	}
+	r.doc = through(r.doc, r.names, func(p position, _ workspace.Kind, v json.RawMessage) json.RawMessage {
+		if id, ok := ids[p.String()]; ok {
+			return quoted(id)
+		}
+		return v
+	})
 }
 
 // unrepeat takes out of a list what is in it already under another word: the user means it once.
@@ -541,7 +626,7 @@ func (r *reading) unrepeat() {
 			}
 			return item
 		})
-		r.doc[i].value = arrayOf(kept)
+		r.doc = r.doc.with(i, arrayOf(kept))
 	}
 }
 

@@ -45,14 +45,14 @@ func parse(raw []byte) object {
 	return o
 }
 
-// hasMember reports whether raw, which is known to be one JSON object, has a member.
-func hasMember(raw json.RawMessage, name string) bool {
-	for m := rawjson.In(raw, 0); m.Next(); {
-		if string(m.Name) == name {
-			return true
-		}
+// hasMembers reports whether raw, which is known to be one JSON object, has two members.
+func hasMembers(raw json.RawMessage, one, other string) bool {
+	hasOne, hasOther := false, false
+	for m := rawjson.In(raw, 0); m.Next() && !(hasOne && hasOther); {
+		hasOne = hasOne || string(m.Name) == one
+		hasOther = hasOther || string(m.Name) == other
 	}
-	return false
+	return hasOne && hasOther
 }
 
 func (o object) get(name string) (json.RawMessage, bool) {
@@ -69,6 +69,13 @@ func (o object) without(name string) object {
 		return slices.Clip(o)
 	}
 	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return m.name == name })
+}
+
+// with is the object with another value of its i-th member.
+func (o object) with(i int, value json.RawMessage) object {
+	o = slices.Clone(o)
+	o[i].value = value
+	return o
 }
 
 // JSON writes the object with its members as they are.

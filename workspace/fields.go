@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -25,6 +26,16 @@ type Option struct {
 	JSON  json.RawMessage // Value as it is sent
 }
 
+// Offers reports whether a value, as JSON, is one of the options to the letter, and no word for another.
+func (f *Field) Offers(value json.RawMessage) bool {
+	i := slices.IndexFunc(f.Options, func(o Option) bool { return bytes.Equal(o.JSON, value) })
+	if i < 0 || tooLong(f.Options[i].Value) {
+		return false
+	}
+	is := func(o Option) bool { return o.Value == f.Options[i].Value || o.Label == f.Options[i].Value }
+	return !slices.ContainsFunc(f.Options[:i], is) && !slices.ContainsFunc(f.Options[i+1:], is)
+}
+
 // Fields returns the custom fields that deals of a pipeline can have; without a pipeline, those
 // that all deals can have. Its error is a *LookupError.
 func (w *Workspace) Fields(ctx context.Context, pipelineID string) (List[Field], error) {
@@ -37,6 +48,12 @@ func (w *Workspace) Fields(ctx context.Context, pipelineID string) (List[Field],
 // Source, as read on 2026-11-22: https://docs.heffl.com/api-v2/custom-fields
 func (w *Workspace) EntityFields(ctx context.Context, entity string) (List[Field], error) {
 	return items(ctx, w, CustomField, w.fieldsOf(Scope{Entity: entity}.fields()))
+}
+
+// KeptFields returns the custom fields of a Scope, if Heffl need not be asked for them.
+func (w *Workspace) KeptFields(s Scope) (List[Field], bool) {
+	l, _ := w.fieldsOf(s.fields()).kept()
+	return l, l.At.After(w.now().Add(-w.ttl))
 }
 
 // OtherFields returns the custom fields that deals of other pipelines have, and those of this one

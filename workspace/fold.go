@@ -71,6 +71,9 @@ func oneCase(text string) string {
 // format characters (marks of the direction of writing, zero-width spaces), and ways of encoding
 // the same letter.
 func clean(text string) string {
+	if isWord(text) {
+		return text
+	}
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.Is(unicode.Cf, r):
@@ -81,6 +84,16 @@ func clean(text string) string {
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
 	return strings.Join(strings.Fields(norm.NFC.String(text)), " ")
+}
+
+// isWord reports whether a text is but ASCII that is seen: one word, such as an ID, that has one form.
+func isWord(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // foldCase makes of all forms of a letter its small one: Fold does so but for Cherokee, where small

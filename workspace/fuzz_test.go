@@ -45,6 +45,9 @@ func FuzzResolve(f *testing.F) {
 	f.Fuzz(func(t *testing.T, words string) {
 		for _, kind := range kinds {
 			m, err := w.Resolve(t.Context(), kind, words, workspace.Scope{Field: "cf_region"})
+			if kind.IsID(words) && kind != workspace.Stage && (m.ID != words || m.How != "id") {
+				t.Errorf("Resolve(%s, %q) = %+v, %v, want the ID that it is", kind, words, m, err)
+			}
 			if err == nil {
 				if !ids[m.ID] && (workspace.KindOfID(m.ID) == "" || !strings.Contains(words, "_") || m.How != "id") || m.How == "" || m.Input != words {
 					t.Errorf("Resolve(%s, %q) = %+v, which is nowhere", kind, words, m)

@@ -60,6 +60,12 @@ func KindOfID(id string) Kind {
 	return ""
 }
 
+// IsID reports whether a text has the form of an ID of this kind. [Workspace.Resolve] takes it at its word, but for a stage
+// that is known to be of another pipeline.
+func (k Kind) IsID(text string) bool {
+	return len(text) <= maxWords && k.hasIDs() && k.takes(KindOfID(text))
+}
+
 func notInID(r rune) bool {
 	return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }

@@ -1,6 +1,7 @@
 package workspace_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -75,6 +76,39 @@ func FuzzOption(f *testing.F) {
 		want := words == option || strings.EqualFold(spaced(words), spaced(option))
 		if got := err == nil && m.ID == option; got != want {
 			t.Errorf("Resolve(option, %q) of %q = %s, want it found: %t", words, option, say(m, err), want)
+		}
+	})
+}
+
+// FuzzOffers holds that what a field offers to the letter is taken for just that.
+func FuzzOffers(f *testing.F) {
+	for _, s := range [][4]string{{"a", "A", "b", "B"}, {"a", "b", "b", "a"}, {"a", "", "a", ""}, {"a", "a", "A", "a"}, {" a", "a", "a ", "1"}, {"<a>", "a\u0301", "á", ""}} {
+		f.Add(s[0], s[1], s[2], s[3])
+	}
+	f.Fuzz(func(t *testing.T, value, label, other, otherLabel string) {
+		options := []any{map[string]any{"value": value, "label": label}, map[string]any{"value": other, "label": otherLabel}}
+		w := (&fake{lists: map[string][]string{"/custom-fields": {row("key", "cf_a", "label", "A", "options", options)}}}).inside(workspace.Options{})
+		if _, ok := w.KeptFields(workspace.Scope{}); ok {
+			t.Fatal("fields are kept that nobody has read")
+		}
+		if _, err := w.Fields(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		list, ok := w.KeptFields(workspace.Scope{})
+		if !ok || len(list.Items) != 1 {
+			t.Fatalf("KeptFields = %v, %t, want what was read", list, ok)
+		}
+		for _, said := range []string{value, label, other, otherLabel} {
+			raw, err := json.Marshal(said)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !utf8.ValidString(said) || !list.Items[0].Offers(raw) {
+				continue
+			}
+			if m, err := w.Resolve(t.Context(), workspace.FieldOption, said, workspace.Scope{Field: "cf_a"}); err != nil || m.ID != said {
+				t.Errorf("%q is offered, and Resolve says %s", said, say(m, err))
+			}
 		}
 	})
 }

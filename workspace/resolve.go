@@ -159,11 +159,11 @@ func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) 
 	return m, nil
 }
 
-// keptViews are the views of a kind that can be had without asking Heffl, and are not too old.
+// keptViews are the views of a kind that can be had without asking Heffl, have something in them and are not too old.
 func (w *Workspace) keptViews(ctx context.Context, kind Kind, s Scope) []view {
 	var kept []view
 	keep := func(v view, err error) {
-		if err == nil && !v.at.Before(w.now().Add(-w.ttl)) {
+		if err == nil && len(v.records) > 0 && !v.at.Before(w.now().Add(-w.ttl)) {
 			kept = append(kept, v)
 		}
 	}
