@@ -27,7 +27,7 @@ var createDeal = tool[DealArgs, DealResult]{
 	Knows:      true,
 	Complete:   fillLineItems,
 	PerMessage: true,
-	Run:        runCreateDeal,
+	RunDoc:     runCreateDeal,
 }
 
 // DealArgs is what the model sends: the body of POST /deals under Heffl's own names, with words
@@ -81,12 +81,13 @@ type DealResult struct {
 	Price  json.Number `json:"price,omitempty" jsonschema_extras:"x-nullable=true"`
 }
 
-func runCreateDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
+func runCreateDeal(ctx context.Context, c *call) (*answer, error) {
+	deal := outlineOf(c.doc)
 	return c.add(ctx, write{
 		lookout: c.dealLookout(c.body()), lookoutOf: c.dealLookout,
-		match:  func() []string { return []string{foldTitle(args.Title), args.ClientID, args.PipelineID} },
-		about:  about{Title: args.Title, ClientID: args.ClientID, PipelineID: args.PipelineID},
-		before: func(ctx context.Context) error { return c.lookAlike(ctx, args) },
+		match:  func() []string { return []string{foldTitle(deal.title), deal.client, deal.pipeline} },
+		about:  about{Title: deal.title, ClientID: deal.client, PipelineID: deal.pipeline},
+		before: func(ctx context.Context) error { return c.lookAlike(ctx, deal) },
 		send:   c.Heffl.CreateDeal,
 	})
 }

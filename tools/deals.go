@@ -37,11 +37,11 @@ func (c *call) dealLookout(body object) lookout {
 }
 
 // lookAlike stops a first send where a deal is there that looks like it.
-func (c *call) lookAlike(ctx context.Context, args DealArgs) error {
+func (c *call) lookAlike(ctx context.Context, wanted outline) error {
 	if c.SkipDuplicateCheck {
 		return nil
 	}
-	deal, err := c.dealLike(ctx, args)
+	deal, err := c.dealLike(ctx, wanted)
 	if err != nil {
 		return aDeal.unchecked(err)
 	}
@@ -51,13 +51,24 @@ func (c *call) lookAlike(ctx context.Context, args DealArgs) error {
 	return nil
 }
 
-// dealLike is a deal that looks like args: ACTIVE, of the same client and pipeline, with the same
+// An outline is what a deal is told from others by.
+type outline struct{ title, client, pipeline string }
+
+// outlineOf is that of a deal, or of arguments for one.
+func outlineOf(deal object) (o outline) {
+	o.title, _ = deal.str("title")
+	o.client, _ = deal.str("clientId")
+	o.pipeline, _ = deal.str("pipelineId")
+	return o
+}
+
+// dealLike is a deal that looks like what is wanted: ACTIVE, of the same client and pipeline, with the same
 // title but for case, spaces and punctuation. It is nil where there is none, so far as was looked.
-func (c *call) dealLike(ctx context.Context, args DealArgs) (object, error) {
-	q := heffl.DealQuery{Search: cut(longestWord(args.Title), maxSearch), OrderBy: "createdAt", OrderDir: "desc", PageSize: 100}
+func (c *call) dealLike(ctx context.Context, wanted outline) (object, error) {
+	q := heffl.DealQuery{Search: cut(longestWord(wanted.title), maxSearch), OrderBy: "createdAt", OrderDir: "desc", PageSize: 100}
 	page, err := c.Heffl.ListDeals(ctx, q)
 	if err == nil && page.Next != "" { // a common word: the title itself is rarer
-		q.Search = cut(strings.TrimSpace(args.Title), maxSearch)
+		q.Search = cut(strings.TrimSpace(wanted.title), maxSearch)
 		page, err = c.Heffl.ListDeals(ctx, q)
 	}
 	for looked := 0; ; page, err = c.Heffl.ListDeals(ctx, q) {
@@ -65,7 +76,7 @@ func (c *call) dealLike(ctx context.Context, args DealArgs) (object, error) {
 			return nil, err
 		}
 		for _, raw := range page.Items {
-			if deal := parse(raw); args.isLike(deal) {
+			if deal := parse(raw); wanted.isLike(deal) {
 				return deal, nil
 			}
 		}
@@ -81,12 +92,10 @@ func (c *call) dealLike(ctx context.Context, args DealArgs) (object, error) {
 }
 
 // isLike reports whether a deal looks like what is to be made.
-func (a *DealArgs) isLike(deal object) bool {
-	title, _ := deal.str("title")
-	client, _ := deal.str("clientId")
-	pipeline, _ := deal.str("pipelineId")
+func (o outline) isLike(deal object) bool {
+	is := outlineOf(deal)
 	status, _ := deal.str("status")
-	return client == a.ClientID && pipeline == a.PipelineID && status == "ACTIVE" && foldTitle(title) == foldTitle(a.Title)
+	return is.client == o.client && is.pipeline == o.pipeline && status == "ACTIVE" && foldTitle(is.title) == foldTitle(o.title)
 }
 
 // foldTitle drops what two people write differently in one title.

@@ -26,7 +26,7 @@ type failure struct {
 	text       string         // what happened, what to do, and whether the same call again is safe
 	unsafe     bool           // the same call again could do it twice: heffl-mcp/retrySafe is its opposite
 	retryAfter time.Duration  // before this, the same call again ends the same; 0: not known
-	meta       map[string]any // more
+	meta       map[string]any // more, by names that begin with ours
 	cause      error          // for the log and for errors.Is
 }
 
@@ -327,7 +327,7 @@ func (m *making) nearlyMade(f *found) error {
 	}
 	return &failure{
 		outcome: lookAlike,
-		meta:    map[string]any{"lookAlike": row.JSON()},
+		meta:    map[string]any{ours + "lookAlike": row.JSON()},
 		text: fmt.Sprintf("this was sent and got no answer. The %s %s is there, but may be another: %s. If it is the one, you are done: use it. If it is another one, %s",
 			m.name, m.told(row), strings.Join(f.doubts, "; "), otherwise),
 	}

@@ -1,12 +1,14 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"heffl-mcp/heffl"
 
@@ -38,16 +40,22 @@ type fact struct{ name, before string }
 
 // inWords names one thing as people recognise it: by its ID, and what of its facts the answer has.
 func (t thing) inWords(row object, id string) string {
-	var facts []string
+	var b strings.Builder
+	b.Grow(256)
+	b.WriteString(id)
+	between := " ("
 	for _, f := range t.facts {
 		if v, ok := row.get(f.name); ok && string(v) != "null" {
-			facts = append(facts, f.before+brief(v))
+			b.WriteString(between)
+			b.WriteString(f.before)
+			writeBrief(&b, v)
+			between = ", "
 		}
 	}
-	if len(facts) == 0 {
-		return id
+	if b.Len() > len(id) {
+		b.WriteByte(')')
 	}
-	return fmt.Sprintf("%s (%s)", id, strings.Join(facts, ", "))
+	return b.String()
 }
 
 // told is inWords with the time of its making, so that a person can tell it from another.
@@ -72,16 +80,16 @@ func (t thing) answer(sent object, made *found, how string) *answer {
 			by = "for the same message"
 		}
 		a.text = fmt.Sprintf("This %s was created by an earlier call %s; nothing was sent now. As it was then: %s.", t.name, by, words)
-		a.meta[replayed] = true
+		a.meta[ours+replayed] = true
 	case recovered:
 		a.text = fmt.Sprintf("This %s was created by an earlier request that got no answer, and has now been found; no second one was made: %s.", t.name, words)
-		a.meta[recovered] = true
+		a.meta[ours+recovered] = true
 	default:
-		a.text = fmt.Sprintf("Created the %s %s.", t.name, words)
+		a.text = "Created the " + t.name + " " + words + "."
 	}
 	if len(made.differences) > 0 {
 		a.text += "\n" + madeOtherwise(made.differences)
-		a.meta["differences"] = made.differences
+		a.meta[ours+"differences"] = made.differences
 	}
 	a.confirm(compareEcho(sent, row))
 	return a
@@ -98,7 +106,7 @@ func madeOtherwise(differences []string) string {
 func (t thing) alike(row object, how string) error {
 	return &failure{
 		outcome: lookAlike,
-		meta:    map[string]any{"lookAlike": row.JSON()},
+		meta:    map[string]any{ours + "lookAlike": row.JSON()},
 		text: fmt.Sprintf("nothing was sent, because a %s %s is there: %s. If this is that %[1]s, you are done: use it. If the user wants another one, call again with allowDuplicate: true.",
 			t.name, how, t.told(row)),
 	}
@@ -266,6 +274,9 @@ func (o object) str(name string) (string, bool) {
 	v, ok := o.get(name)
 	if !ok || len(v) == 0 || v[0] != '"' {
 		return "", false
+	}
+	if bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) {
+		return string(v[1 : len(v)-1]), true
 	}
 	var s string
 	return s, json.Unmarshal(v, &s) == nil

@@ -17,7 +17,7 @@ var previewDeal = tool[DealArgs, PreviewResult]{
 	Bare:       true,
 	Complete:   createDeal.Complete,
 	PerMessage: true,
-	Run:        runPreviewDeal,
+	RunDoc:     runPreviewDeal,
 }
 
 // PreviewResult is what create_deal would do.
@@ -28,7 +28,7 @@ type PreviewResult struct {
 	Made      string          `json:"made,omitempty"`      // the ID of the deal that create_deal would answer with, having made it before
 }
 
-func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error) {
+func runPreviewDeal(ctx context.Context, c *call) (*answer, error) {
 	body := c.body()
 	a := &answer{outcome: previewed, meta: map[string]any{}}
 	result := object{{"body", body.JSON()}}
@@ -46,7 +46,7 @@ func runPreviewDeal(ctx context.Context, c *call, args DealArgs) (*answer, error
 		return a, nil
 	}
 	a.text = would + "this body."
-	like, err := c.dealLike(ctx, args)
+	like, err := c.dealLike(ctx, outlineOf(body))
 	switch {
 	case err != nil:
 		a.text += " Whether a deal that looks the same is there could not be looked up: " + explain(err).text

@@ -237,6 +237,8 @@ type tool[A, R any] struct {
 	// finds what else is wrong with them.
 	Complete func(context.Context, *reading) error
 	Run      func(context.Context, *call, A) (*answer, error)
+	// RunDoc stands in the place of Run where the arguments go on as they came: they are not decoded, and it has c.doc.
+	RunDoc func(context.Context, *call) (*answer, error)
 }
 
 func (t tool[A, R]) name() string   { return t.Name }
@@ -285,11 +287,14 @@ type answer struct {
 	structured json.RawMessage // one object
 	text       string          // the same in words, for people and for clients that show no structured content
 	outcome    string          // one word, as heffl-mcp/outcome
-	meta       map[string]any  // more notes of this server, by their names after heffl-mcp/
+	meta       map[string]any  // more notes of this server, by their names, which begin with ours
 }
 
+// ours begins the names of what this server, not Heffl or the protocol, says in _meta.
+const ours = "heffl-mcp/"
+
 func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(workspace.Known) mcp.Tool, error) {
-	if t.Name == "" || t.Title == "" || t.About == "" || t.Effect == 0 || t.Run == nil {
+	if t.Name == "" || t.Title == "" || t.About == "" || t.Effect == 0 || (t.Run == nil) == (t.RunDoc == nil) {
 		return server.ServerTool{}, nil, fmt.Errorf("tool %q: a declaration needs a name, a title, an about, an effect and a run", t.Name)
 	}
 	in, err := schemaOf[A](t.Name+".input", schema.Input)
@@ -423,32 +428,40 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 			return nil, refusal(r.faults, r.problems, c.repairs)
 		}
 	}
-	var args A
-	if err := in.Decode(c.raw, &args); err != nil {
-		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil, nil)
-	}
-	a, err := t.Run(ctx, c, args)
+	a, err := t.do(ctx, c, in)
 	if err == nil {
 		a.add(c)
 	}
 	return a, err
 }
 
+// do carries out a call whose arguments are understood.
+func (t tool[A, R]) do(ctx context.Context, c *call, in *schema.Schema) (*answer, error) {
+	if t.RunDoc != nil {
+		return t.RunDoc(ctx, c)
+	}
+	var args A
+	if err := in.Decode(c.raw, &args); err != nil {
+		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil, nil)
+	}
+	return t.Run(ctx, c, args)
+}
+
 // add says how the call's arguments were understood.
 func (a *answer) add(c *call) {
 	if len(c.resolved) > 0 {
 		a.text += "\nUnderstood: " + listed(c.resolved) + "."
-		a.meta["resolved"] = c.resolved
+		a.meta[ours+"resolved"] = c.resolved
 	}
 	if len(c.repairs) > 0 {
 		a.text += "\nRead as what has one meaning: " + listed(c.repairs) + "."
-		a.meta["repaired"] = said(c.repairs)
+		a.meta[ours+"repaired"] = said(c.repairs)
 	}
 	for _, note := range c.notes {
 		a.text += "\n" + note + "."
 	}
 	if len(c.notes) > 0 {
-		a.meta["notes"] = c.notes
+		a.meta[ours+"notes"] = c.notes
 	}
 }
 
@@ -471,22 +484,13 @@ func progress(ctx context.Context, req mcp.CallToolRequest) func(time.Duration) 
 // failed is a failure as MCP has it.
 func failed(tool string, f *failure) *mcp.CallToolResult {
 	r := mcp.NewToolResultError(bounded(tool + ": " + f.text))
-	meta := map[string]any{"outcome": f.outcome, "retrySafe": !f.unsafe}
+	meta := map[string]any{ours + "outcome": f.outcome, ours + "retrySafe": !f.unsafe}
 	if f.retryAfter > 0 {
-		meta["retryAfter"] = wholeSeconds(f.retryAfter)
+		meta[ours+"retryAfter"] = wholeSeconds(f.retryAfter)
 	}
 	maps.Copy(meta, f.meta)
-	r.Meta = notes(meta)
+	r.Meta = &mcp.Meta{AdditionalFields: meta}
 	return r
-}
-
-// notes are what this server, not Heffl or the protocol, says in _meta.
-func notes(meta map[string]any) *mcp.Meta {
-	m := &mcp.Meta{AdditionalFields: make(map[string]any, len(meta))}
-	for k, v := range meta {
-		m.AdditionalFields["heffl-mcp/"+k] = v
-	}
-	return m
 }
 
 // arguments are the bytes that the client sent. A client in this process may hand over a value
@@ -520,9 +524,9 @@ func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 		}
 		text = fmt.Sprintf("%s\nNot as documented, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), dataInText(a.structured))
 	}
-	a.meta["outcome"], a.meta["retrySafe"] = a.outcome, true
+	a.meta[ours+"outcome"], a.meta[ours+"retrySafe"] = a.outcome, true
 	return &mcp.CallToolResult{
-		Result:            mcp.Result{Meta: notes(a.meta)},
+		Result:            mcp.Result{Meta: &mcp.Meta{AdditionalFields: a.meta}},
 		Content:           []mcp.Content{mcp.NewTextContent(text)},
 		StructuredContent: structured,
 	}

@@ -260,7 +260,10 @@ func TestDeclarations(t *testing.T) {
 	for name, spoil := range map[string]func(*tool[DealArgs, DealResult]){
 		"name": func(t *tool[DealArgs, DealResult]) { t.Name = "" }, "title": func(t *tool[DealArgs, DealResult]) { t.Title = "" },
 		"about": func(t *tool[DealArgs, DealResult]) { t.About = "" }, "effect": func(t *tool[DealArgs, DealResult]) { t.Effect = 0 },
-		"run": func(t *tool[DealArgs, DealResult]) { t.Run = nil },
+		"run": func(t *tool[DealArgs, DealResult]) { t.Run, t.RunDoc = nil, nil },
+		"one run alone": func(t *tool[DealArgs, DealResult]) {
+			t.Run = func(context.Context, *call, DealArgs) (*answer, error) { return nil, nil }
+		},
 	} {
 		broken := whole
 		spoil(&broken)

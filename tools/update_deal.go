@@ -162,7 +162,7 @@ func changeAnswer(before, sent, deal object, how string) *answer {
 	a := &answer{id: id, structured: deal.JSON(), outcome: how, meta: map[string]any{}}
 	if how == recovered {
 		a.text = "Heffl's answer was lost; this is the deal as it was read after that. "
-		a.meta[recovered] = true
+		a.meta[ours+recovered] = true
 	}
 	unconfirmed, differing := compareEcho(sent, deal)
 	words := aDeal.inWords(deal, id)
