@@ -8,6 +8,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -15,12 +16,23 @@ import (
 
 // peer is one client on a connection that stays open, stdio or SSE: its session, the calls that it waits
 // for, and (in the session) the queue of what is to be written to it.
+//
+// Who has put something into the queue writes it, and whatever others add meanwhile: to wake a goroutine for it would
+// cost more than the writing. Who must not wait for a slow client, or cannot write, has forward do it.
 type peer struct {
 	mcp     *server.MCPServer
 	log     *slog.Logger
 	session *session
-	owner   string        // of an SSE stream: who opened it
-	gone    chan struct{} // closed when nothing more is written
+	owner   string // of an SSE stream: who opened it
+
+	emit   func(message []byte) error // puts a message where flush sends it off
+	flush  func() error
+	pen    chan struct{} // full while somebody writes, and for good once nothing more is written
+	woken  chan struct{} // for forward: there is something to write
+	noted  atomic.Int64  // notifications that mcp-go was about to put into the queue
+	taken  int64         // notifications that have left it; owned by who has the pen
+	gone   chan struct{} // closed when nothing more is written
+	failed error         // why, if not because it was time; written before gone is closed
 
 	mu    sync.Mutex
 	calls map[*call]struct{}
@@ -43,14 +55,24 @@ func isListen(c *call) bool { return c.env.Method == methodListen }
 // queueSize is how many messages may wait for a slow reader.
 const queueSize = 256
 
-func newPeer(mcp *server.MCPServer, log *slog.Logger) *peer {
-	return &peer{
+// newPeer is a client that emit and flush write to. Whoever makes one runs forward.
+func newPeer(mcp *server.MCPServer, log *slog.Logger, emit func(message []byte) error, flush func() error) *peer {
+	p := &peer{
 		mcp:     mcp,
 		log:     log,
 		session: newSession(queueSize),
+		emit:    emit,
+		flush:   flush,
+		pen:     make(chan struct{}, 1),
+		woken:   make(chan struct{}, 1),
 		gone:    make(chan struct{}),
 		calls:   make(map[*call]struct{}),
 	}
+	p.session.noted = func() {
+		p.noted.Add(1)
+		p.wake()
+	}
+	return p
 }
 
 // begin takes note of a request, so that it can be cancelled from now on. ctx gives values only: a call
@@ -110,7 +132,7 @@ func (p *peer) abandon() (left []*call) {
 	return left
 }
 
-// run answers a call.
+// run answers a call. The answer is queued; to write it is left to who calls run.
 func (p *peer) run(c *call) {
 	var f *frame
 	if c.ctx.Err() != nil { // cancelled while it waited for its turn
@@ -122,7 +144,7 @@ func (p *peer) run(c *call) {
 		f.release()
 		return
 	}
-	p.send(f)
+	p.enqueue(f)
 	if c.env.Method == methodInitialize && p.session.ProtocolVersion() != "" {
 		p.session.unasked.Store(true)
 	}
@@ -226,12 +248,26 @@ func tagResult(r mcp.JSONRPCMessage, id json.RawMessage) {
 	}
 }
 
-// send queues a frame. It waits while the queue is full, and drops the frame when nobody writes any more.
-func (p *peer) send(f *frame) {
+// enqueue has a frame written after all that was queued before. It waits while the queue is full, and drops the frame when
+// nobody writes any more. Whoever calls it calls write or wake after it.
+func (p *peer) enqueue(f *frame) {
 	select {
 	case p.session.queue <- f.note:
 	case <-p.gone:
 		f.release()
+	}
+}
+
+// send has forward write a frame.
+func (p *peer) send(f *frame) {
+	p.enqueue(f)
+	p.wake()
+}
+
+func (p *peer) wake() {
+	select {
+	case p.woken <- struct{}{}:
+	default: // it has not looked yet since the last time
 	}
 }
 
@@ -251,36 +287,95 @@ func (p *peer) noteFrame(n mcp.JSONRPCNotification) *frame {
 	return f
 }
 
-// pump is the only writer to the client. It passes each message of the queue to emit, and calls flush when
-// there are no more. It returns on the first error, or when all is written after stop is closed.
-func (p *peer) pump(stop <-chan struct{}, emit func(message []byte) error, flush func() error) error {
-	defer close(p.gone)
-	put := func(n mcp.JSONRPCNotification) error {
-		f := queued(n)
-		if f == nil {
-			f = p.noteFrame(n)
+// write writes what is queued, unless somebody does already, who then goes on until nothing is.
+func (p *peer) write() {
+	for len(p.session.queue) > 0 {
+		select {
+		case p.pen <- struct{}{}:
+		default:
+			return // who has the pen looks again when it has put it down
 		}
-		if f == nil {
+		if p.writeQueue(nil) != nil {
+			return
+		}
+		<-p.pen
+	}
+}
+
+// forward writes what others do not write themselves: above all what mcp-go puts into the queue. It returns on the first
+// error, its own or another's, or when all is written after stop is closed.
+func (p *peer) forward(stop <-chan struct{}) error {
+	for stopped := false; !stopped; {
+		select {
+		case <-p.woken:
+		case <-p.gone:
+		case <-stop:
+			stopped = true
+		}
+		select {
+		case p.pen <- struct{}{}:
+		case <-p.gone:
+			return p.failed
+		}
+		if err := p.writeQueue(stop); err != nil {
+			return err
+		}
+		if !stopped {
+			<-p.pen
+			p.write()
+		}
+	}
+	close(p.gone)
+	return nil
+}
+
+// writeQueue empties the queue, and flushes when there is no more. It is for who has the pen, which is kept after an error.
+// Until stop is closed (nil: not at all) it also waits for the notifications that are on their way into the queue. One that
+// mcp-go has dropped because the queue was full never comes: then forward keeps the pen, and writes everything from there on.
+func (p *peer) writeQueue(stop <-chan struct{}) error {
+	for unflushed := false; ; {
+		var n mcp.JSONRPCNotification
+		select {
+		case n = <-p.session.queue:
+		default:
+			if unflushed {
+				unflushed = false
+				if err := p.flush(); err != nil {
+					return p.fail(err)
+				}
+			}
+			if stop == nil || p.noted.Load() <= p.taken {
+				return nil
+			}
+			select {
+			case n = <-p.session.queue:
+			case <-stop:
+				stop = nil
+				continue
+			}
+		}
+		if err := p.put(n); err != nil {
+			return p.fail(err)
+		}
+		unflushed = true
+	}
+}
+
+func (p *peer) fail(err error) error {
+	p.failed = err
+	close(p.gone)
+	return err
+}
+
+// put emits one element of the queue.
+func (p *peer) put(n mcp.JSONRPCNotification) error {
+	f := queued(n)
+	if f == nil {
+		p.taken++
+		if f = p.noteFrame(n); f == nil {
 			return nil
 		}
-		defer f.release()
-		return emit(f.Bytes())
 	}
-	for {
-		select {
-		case n := <-p.session.queue:
-			if err := put(n); err != nil {
-				return err
-			}
-		case <-stop:
-			if len(p.session.queue) == 0 {
-				return flush()
-			}
-		}
-		if len(p.session.queue) == 0 {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
+	defer f.release()
+	return p.emit(f.Bytes())
 }

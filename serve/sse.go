@@ -23,7 +23,9 @@ func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	p := newPeer(s.mcp, s.log)
+	emit := func(message []byte) error { return writeEvent(w, message) }
+	flush := http.NewResponseController(w).Flush
+	p := newPeer(s.mcp, s.log, emit, flush)
 	p.owner = ownerOf(r)
 	if err := s.mcp.RegisterSession(r.Context(), p.session); err != nil {
 		s.log.Error("cannot register a session", "error", err)
@@ -38,11 +40,9 @@ func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
 	beginEvents(w)
-	flush := http.NewResponseController(w).Flush
 	fmt.Fprintf(w, "event: endpoint\ndata: /message?sessionId=%s\n\n", p.session.id)
 	_ = flush() // when it fails, the client has gone, and ctx with it
-	emit := func(message []byte) error { return writeEvent(w, message) }
-	if err := p.pump(ctx.Done(), emit, flush); err != nil {
+	if err := p.forward(ctx.Done()); err != nil {
 		s.log.Debug("an SSE client has gone", "error", err)
 	}
 }
@@ -76,13 +76,16 @@ func (s *site) postMessage(w http.ResponseWriter, r *http.Request) {
 		p.send(fault{env.ID, mcp.METHOD_NOT_FOUND, "subscriptions/listen is served at /mcp"}.frame())
 	case quick(env.Method):
 		p.run(p.begin(ctx, env, body))
+		p.wake()
 	default:
 		c, done := p.begin(ctx, env, body), leave
 		leave = func() {} // now the call's
 		go func() {
-			defer done()
-			defer context.AfterFunc(s.cutting, c.cancel)()
+			unhook := context.AfterFunc(s.cutting, c.cancel)
 			p.run(c)
+			unhook()
+			done() // before the answer is written: a client that reads slowly takes no place
+			p.write()
 		}()
 	}
 	w.WriteHeader(http.StatusAccepted)

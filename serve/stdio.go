@@ -49,8 +49,10 @@ const maxListens = 32
 // to be given up. Out and in are used by Serve alone while it runs. A Read that cannot be interrupted (in has no
 // SetReadDeadline) is left behind when ctx is done: it ends with its input.
 func (s *Stdio) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	w := bufio.NewWriterSize(out, keep)
+	emit := func(message []byte) error { _, err := w.Write(message); return err }
 	r := &stdio{
-		peer:    newPeer(s.MCP, logger(s.Log)),
+		peer:    newPeer(s.MCP, logger(s.Log), emit, w.Flush),
 		ctx:     ctx,
 		maxLine: cmp.Or(s.MaxLine, defaultMaxMessage),
 		lane:    newLane(cmp.Or(s.MaxCalls, defaultMaxCalls), cmp.Or(s.MaxLine, defaultMaxMessage)),
@@ -63,11 +65,7 @@ func (s *Stdio) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 	stop := make(chan struct{})
 	written := make(chan error, 1)
-	go func() {
-		w := bufio.NewWriterSize(out, keep)
-		emit := func(message []byte) error { _, err := w.Write(message); return err }
-		written <- r.pump(stop, emit, w.Flush)
-	}()
+	go func() { written <- r.forward(stop) }()
 	var readErr error
 	read := make(chan struct{})
 	go func() { defer close(read); readErr = r.readAll(in) }()
@@ -192,16 +190,32 @@ func (r *stdio) handle(line []byte) bool {
 	case env.kind == notification:
 		return r.lane.inline(func() { r.notify(r.ctx, line) })
 	case quick(env.Method):
-		return r.lane.inline(func() { r.run(r.begin(r.ctx, env, line)) })
+		return r.lane.inline(func() { r.run(r.begin(r.ctx, env, line)); r.wake() })
 	case env.Method == methodListen:
 		return r.lane.inline(func() { r.startListen(r.begin(r.ctx, env, line)) })
 	}
 	c := r.begin(r.ctx, env, line)
-	if r.lane.submit(c, r.run) {
+	if r.lane.submit(c, r.work) {
 		return true
 	}
 	r.end(c)
 	return false
+}
+
+// work answers c, and then what there is to do for a worker. The place among the running is free before an answer is
+// written, so that a client that reads slowly holds up no call; and the calls that wait for a place come first.
+func (r *stdio) work(c *call) {
+	for c != nil {
+		r.run(c)
+		next := r.lane.leave()
+		if next != nil {
+			r.wake()
+		} else {
+			r.write()
+			next = r.lane.rest()
+		}
+		c = next
+	}
 }
 
 func (r *stdio) startListen(c *call) {
@@ -290,9 +304,8 @@ func (l *lane) inline(f func()) bool {
 	return true
 }
 
-// submit has run called with c on a goroutine of its own, at once or after its turn has come. It waits only
-// while too much is waiting already.
-func (l *lane) submit(c *call, run func(*call)) bool {
+// submit has a worker work on c, at once or when its turn has come. It waits only while too much is waiting already.
+func (l *lane) submit(c *call, work func(*call)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed && l.running >= l.slots && len(l.waiting) > 0 &&
@@ -311,43 +324,38 @@ func (l *lane) submit(c *call, run func(*call)) bool {
 		l.work <- c
 	default:
 		l.running++
-		go func() {
-			for next := c; next != nil; next = l.next() {
-				run(next)
-			}
-		}()
+		go work(c)
 	}
 	return true
 }
 
-// next is the call for a worker that has done one: one that waits, or after a while another. It is nil when
-// the worker is not needed any more.
-func (l *lane) next() *call {
-	c, stay := l.take()
-	if stay {
-		return <-l.work
-	}
-	return c
-}
-
-func (l *lane) take() (c *call, stay bool) {
+// leave ends a call. The one that has waited longest takes its place, if any: it is for the same worker.
+func (l *lane) leave() (next *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting) == 0 {
 		l.running--
 		l.checkIdle()
-		if l.closed || l.spare == maxSpare {
-			return nil, false
-		}
-		l.spare++
-		return nil, true
+		return nil
 	}
-	c = l.waiting[0]
+	next = l.waiting[0]
 	l.waiting[0] = nil
 	l.waiting = l.waiting[1:]
-	l.bytes -= c.size()
+	l.bytes -= next.size()
 	l.room.Signal()
-	return c, false
+	return next
+}
+
+// rest is where a worker waits that has nothing to do. It returns nil when the worker is not needed any more.
+func (l *lane) rest() *call {
+	l.mu.Lock()
+	if l.closed || l.spare == maxSpare {
+		l.mu.Unlock()
+		return nil
+	}
+	l.spare++
+	l.mu.Unlock()
+	return <-l.work
 }
 
 // lineReader cuts its input into lines.

@@ -203,6 +203,48 @@ func TestStdioWritesNotificationsBeforeTheResponse(t *testing.T) {
 	}
 }
 
+// What a call has said leaves before its answer also while other calls are answered, by whichever of them.
+func TestStdioWritesNotificationsBeforeTheResponseAmongOthers(t *testing.T) {
+	t.Parallel()
+	const calls, steps = 20, 8 // fewer notifications than the queue holds: mcp-go drops what does not fit
+	lines := []string{initialize}
+	for i := range calls {
+		lines = append(lines,
+			raw(strconv.Itoa(i), fmt.Sprintf(`{"name":"progress","arguments":{"steps":%d},"_meta":{"progressToken":%d}}`, steps, i)),
+			add(strconv.Itoa(calls+i), i, 1))
+	}
+	for range 50 {
+		var out bytes.Buffer
+		if err := (&serve.Stdio{MCP: newToy().MCPServer}).Serve(t.Context(), strings.NewReader(strings.Join(lines, "\n")), &out); err != nil {
+			t.Fatal(err)
+		}
+		said, answers := make(map[int]int), 0
+		for line := range strings.Lines(out.String()) {
+			var m struct {
+				ID     json.RawMessage
+				Method string
+				Params struct{ ProgressToken, Progress int }
+			}
+			if err := json.Unmarshal([]byte(line), &m); err != nil {
+				t.Fatalf("the server wrote %q: %v", line, err)
+			}
+			if m.Method != "" {
+				if said[m.Params.ProgressToken]++; said[m.Params.ProgressToken] != m.Params.Progress {
+					t.Fatalf("progress %d of call %d came as number %d", m.Params.Progress, m.Params.ProgressToken, said[m.Params.ProgressToken])
+				}
+				continue
+			}
+			answers++
+			if id, err := strconv.Atoi(string(m.ID)); err == nil && id < calls && said[id] != steps {
+				t.Fatalf("the answer to call %d came after %d notifications, want %d", id, said[id], steps)
+			}
+		}
+		if want := 2*calls + 1; answers != want {
+			t.Fatalf("%d answers, want %d", answers, want)
+		}
+	}
+}
+
 func TestStdioDropsANotificationThatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	var log logBuffer
@@ -389,6 +431,43 @@ func TestStdioClientDoesNotRead(t *testing.T) {
 		err := <-c.end
 		if want := "the client does not read"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Serve = %v, want %q", err, want)
+		}
+	})
+}
+
+// A client that does not read yet holds up no call, and cannot be told from one that never will before the end.
+func TestStdioClientReadsLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		toy := newToy()
+		close(toy.release)
+		c := converse(t, t.Context(), &serve.Stdio{MCP: toy.MCPServer, MaxCalls: 1})
+		want := []string{`"init": result`}
+		c.send(initialize)
+		for i := range 20 {
+			c.send(call(strconv.Itoa(i), "slow", `{"tag":"x"}`))
+			want = append(want, fmt.Sprint(i, ": released x"))
+			synctest.Wait() // it is done, but for its answer
+		}
+		if len(toy.started) != 20 {
+			t.Errorf("%d calls begun, want 20", len(toy.started))
+		}
+		c.send(call(`20`, "progress", `{"steps":2}`))
+		c.want(want...)
+		c.want("notifications/progress 1", "notifications/progress 2", "20: done")
+		toy.DeleteTools("progress") // of which no call tells
+		c.want("notifications/tools/list_changed")
+
+		c.send(add(`21`, 1, 2))
+		synctest.Wait()
+		begin := time.Now()
+		c.in.Close()
+		err := <-c.end
+		if want := "stdio: the client does not read what is written to it"; err == nil || err.Error() != want {
+			t.Errorf("Serve = %v, want %q", err, want)
+		}
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("Serve took %v to end, want 2s", took)
 		}
 	})
 }
