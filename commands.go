@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -42,10 +43,24 @@ func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
 	if err != nil {
 		return err
 	}
-	end = learning(ctx, log, m, end)
+	out := &firstWrite{Writer: io.out, done: make(chan struct{})}
+	end = learning(ctx, log, m, out.done, end) // the client waits for its first answer, and not for this
 	log.InfoContext(ctx, "serving MCP on standard input and output", "version", version(), "sandbox", s.Sandbox)
-	err = (&serve.Stdio{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, io.out)
+	err = (&serve.Stdio{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, out)
 	return errors.Join(err, end())
+}
+
+// A firstWrite is a writer that says when something has been written.
+type firstWrite struct {
+	io.Writer
+	once sync.Once
+	done chan struct{} // closed after the first Write
+}
+
+func (f *firstWrite) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	f.once.Do(func() { close(f.done) })
+	return n, err
 }
 
 type httpCommand struct {
@@ -92,7 +107,7 @@ func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 	if srv.KeyPerRequest {
 		log.InfoContext(ctx, "there is no API key, so each request must bring its own in "+serve.KeyHeader)
 	} else {
-		end = learning(ctx, log, m, end)
+		end = learning(ctx, log, m, nil, end)
 	}
 	log.InfoContext(ctx, "serving MCP over HTTP", "url", at+"/mcp", "sse", at+"/sse", "version", version(), "sandbox", s.Sandbox)
 	srv.MCP, srv.Drain, srv.Metrics, srv.Ready = m.MCPServer, s.Deadline, w.handler(), w.ready

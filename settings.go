@@ -197,11 +197,18 @@ func (s *settings) deps(ctx context.Context, log *slog.Logger, keyless bool) (_ 
 }
 
 // learning has the server of a command that goes on learn meanwhile what the workspace has, so that
-// the tools name it. What it returns ends that first.
-func learning(ctx context.Context, log *slog.Logger, m *tools.Server, end func() error) func() error {
+// the tools name it: once a channel is closed, or at once if that is nil. What it returns ends that first.
+func learning(ctx context.Context, log *slog.Logger, m *tools.Server, after <-chan struct{}, end func() error) func() error {
 	ctx, stop := context.WithCancel(ctx)
 	var learning sync.WaitGroup
 	learning.Go(func() {
+		if after != nil {
+			select {
+			case <-after:
+			case <-ctx.Done():
+				return
+			}
+		}
 		if err := m.Learn(ctx); err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "the workspace could not be read, so the tools do not name what it has yet", "error", err)
 		}
