@@ -70,7 +70,9 @@ func unexpanded(args, environ []string) error {
 	return nil
 }
 
-var userConfig = regexp.MustCompile(`^\$\{user_config\.\w+\}$`)
+var userConfig = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\$\{user_config\.\w+\}$`)
+})
 
 // leftEmpty says that nobody set an optional setting: it is empty, as clients and compose files pass it on, or what
 // the host of a bundle (MCPB) makes of a field that its user left empty. What decides whose key is used, or who may
@@ -84,7 +86,7 @@ func leftEmpty(name, value string) bool {
 			return false
 		}
 	}
-	return userConfig.MatchString(value)
+	return strings.HasPrefix(value, "${") && userConfig().MatchString(value)
 }
 
 // forgetEmpty takes settings that were left empty out of the environment.
