@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -170,9 +171,15 @@ func (v *validator) number(path string, f field, raw json.RawMessage) {
 }
 
 var (
-	phoneForm    = regexp.MustCompile(`^\+?[0-9][0-9 ()./-]{2,}$`)
-	currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
+	phoneForm    = pattern(`^\+?[0-9][0-9 ()./-]{2,}$`)
+	currencyForm = pattern(`^[A-Z]{3}$`)
+	rfc3339      = pattern(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 )
+
+// pattern compiles a regular expression when it is first needed: a program that has the sandbox in it seldom serves it.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // text checks what is written as a string. The words of the messages are in the style of the one that is documented
 // ("Required"); what they really are is not known.
@@ -219,22 +226,20 @@ func (v *validator) text(path string, f field, raw json.RawMessage) json.RawMess
 			v.fault(path, "Invalid url")
 		}
 	case asPhone:
-		if !phoneForm.MatchString(s) {
+		if !phoneForm().MatchString(s) {
 			v.fault(path, "Invalid phone number")
 		}
 	case asCurrency:
-		if !currencyForm.MatchString(s) {
+		if !currencyForm().MatchString(s) {
 			v.fault(path, "Invalid currency code. Expected 3 letters, as in USD")
 		}
 	}
 	return raw
 }
 
-var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
-
 // parseTime is strict about RFC 3339, which time.Parse is not: it takes T0:00:00, a comma before the fraction and +24:60.
 func parseTime(s string) (time.Time, error) {
-	if !rfc3339.MatchString(s) {
+	if !rfc3339().MatchString(s) {
 		return time.Time{}, errors.New("not RFC 3339")
 	}
 	return time.Parse(time.RFC3339, s)
