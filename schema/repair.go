@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -247,7 +248,7 @@ func (r *repairer) spelling(node *jsonschema.Schema, text string) jsontext.Value
 		meant = oneOf(node.Enum, text)
 	case node.Format == "date-time":
 		meant = midnight(text, r.day)
-	case upperOnly.MatchString(node.Pattern):
+	case upperOnly().MatchString(node.Pattern):
 		meant = upper(node.Pattern, text)
 	}
 	if meant == "" {
@@ -265,7 +266,7 @@ func isJSONText(typ, text string) bool {
 	}
 	switch v := v.(type) {
 	case json.Number:
-		return typ == "number" && !grouped.MatchString(text) || typ == "integer" && !strings.ContainsAny(v.String(), ".eE")
+		return typ == "number" && !grouped().MatchString(text) || typ == "integer" && !strings.ContainsAny(v.String(), ".eE")
 	case bool:
 		return typ == "boolean"
 	case []any:
@@ -277,7 +278,9 @@ func isJSONText(typ, text string) bool {
 }
 
 // grouped matches what is a fraction in JSON and a whole number where dots group digits.
-var grouped = regexp.MustCompile(`^-?[1-9][0-9]{0,2}\.[0-9]{3}$`)
+var grouped = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^-?[1-9][0-9]{0,2}\.[0-9]{3}$`)
+})
 
 // only is the list whose only item is v.
 func (r *repairer) only(items *jsonschema.Schema, v jsontext.Value) jsontext.Value {
@@ -349,7 +352,9 @@ func foldValue(s string) string {
 func inWord(r rune) bool { return unicode.In(r, unicode.L, unicode.M, unicode.N) }
 
 // upperOnly matches a pattern that leaves nothing but the case of its letters open.
-var upperOnly = regexp.MustCompile(`^\^\[A-Z\](\+|\{[0-9,]+\})\$$`)
+var upperOnly = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\^\[A-Z\](\+|\{[0-9,]+\})\$$`)
+})
 
 // upper is text in upper case, if that is what pattern asks for. Only ASCII: U+017F is an S in
 // upper case too, and nobody means it.
