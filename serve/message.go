@@ -202,7 +202,9 @@ func cancelled(message []byte) json.RawMessage {
 }
 
 // lastID finds the id at the very end of a message, where JavaScript clients write it.
-var lastID = regexp.MustCompile(`,\s*"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+)\s*\}\s*$`)
+var lastID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`,\s*"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+)\s*\}\s*$`)
+})
 
 // glimpseID is the id of a message of which only the beginning and the end are known, nil if neither shows it.
 func glimpseID(head, tail []byte) json.RawMessage {
@@ -220,7 +222,7 @@ func glimpseID(head, tail []byte) json.RawMessage {
 			return usable(value)
 		}
 	}
-	if m := lastID.FindSubmatch(tail); m != nil && json.Valid(m[1]) { // it may look like an id and be none, as 07 does
+	if m := lastID().FindSubmatch(tail); m != nil && json.Valid(m[1]) { // it may look like an id and be none, as 07 does
 		return usable(bytes.Clone(m[1]))
 	}
 	return nil
