@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -324,7 +325,7 @@ func (c *Client) redactBody(body []byte) []byte {
 	}
 	plain := body
 	if bytes.Contains(body, []byte(`\u00`)) || bytes.Contains(body, []byte(`\/`)) {
-		plain = escapedASCII.ReplaceAllFunc(body, unescapeASCII)
+		plain = escapedASCII().ReplaceAllFunc(body, unescapeASCII)
 	}
 	if holds(plain) {
 		return []byte(forms.redact(string(plain)))
@@ -334,7 +335,9 @@ func (c *Client) redactBody(body []byte) []byte {
 
 // escapedASCII is a character that JSON need not escape, escaped; or any other escape, so that none is taken to begin with the
 // backslash that another ends with.
-var escapedASCII = regexp.MustCompile(`\\(?:u00[2-7][0-9A-Fa-f]|.)`)
+var escapedASCII = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\\(?:u00[2-7][0-9A-Fa-f]|.)`)
+})
 
 func unescapeASCII(escape []byte) []byte {
 	if escape[1] == '/' {
