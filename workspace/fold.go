@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -212,17 +213,20 @@ var leadingForms = spellings("شركه موسسه ооо зао оао пао а
 // anyFirm says only that the name is of a firm, so no other form contradicts it.
 const anyFirm = "شركه"
 
-// spellings reads words, each with the spelling that it has here: spelling=word, or the word alone.
-func spellings(list string) map[string]string {
-	m := map[string]string{}
-	for _, entry := range strings.Fields(list) {
-		spelling, word, ok := strings.Cut(entry, "=")
-		if ok {
-			m[word] = spelling
+// spellings reads words, each with the spelling that it has here: spelling=word, or the word alone. It reads them when they are
+// first needed: no start has to wait for that.
+func spellings(list string) func() map[string]string {
+	return sync.OnceValue(func() map[string]string {
+		m := map[string]string{}
+		for _, entry := range strings.Fields(list) {
+			spelling, word, ok := strings.Cut(entry, "=")
+			if ok {
+				m[word] = spelling
+			}
+			m[spelling] = spelling
 		}
-		m[spelling] = spelling
-	}
-	return m
+		return m
+	})
 }
 
 // attachedForms stand at either end without a space.
@@ -246,7 +250,7 @@ func cutForm(name string) (core, form string) {
 	}
 	end, forms := cutTail(tokens)
 	start := 0
-	if f := leadingForms[tokens[0].folded]; end > 1 && f != "" {
+	if f := leadingForms()[tokens[0].folded]; end > 1 && f != "" {
 		start = 1
 		if f != anyFirm {
 			forms = append(forms, f)
@@ -311,8 +315,8 @@ func cutTail(tokens []token) (end int, forms []string) {
 	for end > 1 {
 		n, form := formAt(tokens[1:end])
 		if last := tokens[end-1].folded; form == "" && len(forms) > 0 {
-			form = forewords[last]
-			if joiners[last] != "" {
+			form = forewords()[last]
+			if joiners()[last] != "" {
 				end--
 				continue
 			}
@@ -333,12 +337,12 @@ func formAt(tokens []token) (n int, form string) {
 	word := ""
 	for i := len(tokens) - 1; i >= max(0, len(tokens)-longest) && utf8.RuneCountInString(tokens[i].folded) == 1; i-- {
 		word = tokens[i].folded + word
-		if f := cmp.Or(legalForms[word], dottedForms[word]); f != "" {
+		if f := cmp.Or(legalForms()[word], dottedForms()[word]); f != "" {
 			n, form = len(tokens)-i, f // as many as possible: S.A.R.L., not R.L.
 		}
 	}
 	if n == 0 {
-		n, form = 1, legalForms[tokens[len(tokens)-1].folded]
+		n, form = 1, legalForms()[tokens[len(tokens)-1].folded]
 	}
 	return n, form
 }

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"strings"
+	"sync"
 
 	"heffl-mcp/heffl"
 )
@@ -35,7 +36,7 @@ type code struct {
 }
 
 // mailProviders lend their domains to everybody, so such a domain names nobody.
-var mailProviders = func() map[string]bool {
+var mailProviders = sync.OnceValue(func() map[string]bool {
 	m := map[string]bool{}
 	for _, domain := range strings.Fields(`gmail.com googlemail.com outlook.com hotmail.com live.com msn.com yahoo.com ymail.com
 		icloud.com me.com mac.com aol.com proton.me protonmail.com gmx.com gmx.de gmx.net gmx.at web.de t-online.de mail.com
@@ -43,7 +44,7 @@ var mailProviders = func() map[string]bool {
 		m[domain] = true
 	}
 	return m
-}()
+})
 
 // newRecord makes a record with a name and what else it is called.
 func newRecord(id, name string, firm bool, others ...string) record {
@@ -164,7 +165,7 @@ func accountRecord(a *heffl.Account) record {
 	r.code(a.Number, howNumber)
 	r.email = foldCase(clean(a.Email))
 	for _, domain := range []string{domainIn(clean(a.Website)), domainOf(r.email)} {
-		if domain != "" && !mailProviders[domain] {
+		if domain != "" && !mailProviders()[domain] {
 			r.domains = append(r.domains, domain)
 		}
 	}
