@@ -25,7 +25,6 @@ var house = map[string]struct {
 	"tools":                     {"knows what a model may do, and not how it is reached", []string{"heffl", "journal", "rawjson", "schema", "template", "workspace"}, nil},
 	"serve":                     {"knows how it is reached, and not what can be done", []string{"rawjson"}, nil},
 	"bench":                     {"measures the program from without, and serves it only to be profiled", []string{"heffl", "heffl/sandbox", "serve", "tools"}, nil},
-	"bench/bare":                {"is what one would have without any of this", nil, nil},
 	"internal/mcpspec":          {"judges what servers write, in tests alone, and so must not share their mistakes", nil, []string{"github.com/mark3labs", "github.com/modelcontextprotocol"}},
 	"serve/internal/everything": {"shows the ways in to the conformance suite, and nothing of the program's own", []string{"serve"}, nil},
 	"bundle":                    {"joins programs for a bundle, and is part of none", nil, nil},
@@ -107,5 +106,37 @@ func TestLinkerLeavesOut(t *testing.T) {
 	}
 	if !strings.Contains(string(out), " -> ") {
 		t.Errorf("the linker does not say what it keeps: %.500s", out)
+	}
+}
+
+// TestBareIsAsPublished holds that what the program is measured against has the same libraries, and nothing in their place.
+func TestBareIsAsPublished(t *testing.T) {
+	t.Parallel()
+	type module struct {
+		Require []struct{ Path, Version string }
+		Replace []struct{}
+	}
+	read := func(path string) (m module) {
+		t.Helper()
+		out, err := exec.Command("go", "mod", "edit", "-json", path).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(out, &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	ours, bare := map[string]string{}, read("bench/bare/go.mod")
+	for _, r := range read("go.mod").Require {
+		ours[r.Path] = r.Version
+	}
+	if len(bare.Replace) > 0 || len(bare.Require) == 0 {
+		t.Errorf("bare has %d libraries, and %d in the place of others; want those that are published", len(bare.Require), len(bare.Replace))
+	}
+	for _, r := range bare.Require {
+		if ours[r.Path] != r.Version {
+			t.Errorf("bare has %s %s, the program %s", r.Path, r.Version, ours[r.Path])
+		}
 	}
 }

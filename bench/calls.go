@@ -43,10 +43,10 @@ func newLab(ctx context.Context, s size) (_ *lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "heffl-mcp-bench"); err != nil {
 		return l, err
 	}
-	if l.ours, err = build(ctx, l.dir, "heffl-mcp"); err != nil {
+	if l.ours, err = build(ctx, l.dir, "", "heffl-mcp"); err != nil {
 		return l, err
 	}
-	if l.bare, err = build(ctx, l.dir, "heffl-mcp/bench/bare"); err != nil {
+	if l.bare, err = build(ctx, l.dir, "bench/bare", "bare"); err != nil {
 		return l, err
 	}
 	if l.fast, err = newUpstream(ctx, 0); err != nil {

@@ -17,16 +17,22 @@ import (
 	"time"
 )
 
-// build makes a program of this module as it is released: stripped, and without cgo.
-func build(ctx context.Context, dir, pkg string) (string, error) {
-	path := filepath.Join(dir, filepath.Base(pkg))
+// build makes a program as it is released: stripped, and without cgo. It is the package of a folder of this module, or of
+// the module that has that folder to itself.
+func build(ctx context.Context, dir, folder, name string) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "heffl-mcp").Output()
+	if err != nil {
+		return "", fmt.Errorf("the module is not here: go list -m heffl-mcp: %w", err)
+	}
+	path := filepath.Join(dir, name)
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(root)), filepath.FromSlash(folder))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+		return "", fmt.Errorf("go build in %s: %w\n%s", folder, err, out)
 	}
 	return path, nil
 }
