@@ -34,9 +34,12 @@ import (
 type stdioCommand struct{}
 
 func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
-	if os.Getenv("GOGC") == "" { // what the start leaves behind is collected when the client has its first answer
+	if os.Getenv("GOGC") == "" { // what the start leaves behind is collected, and given back, when the client has its first answer
 		debug.SetGCPercent(400)
-		time.AfterFunc(time.Second, func() { debug.SetGCPercent(100) })
+		time.AfterFunc(time.Second, func() {
+			debug.SetGCPercent(100)
+			debug.FreeOSMemory()
+		})
 	}
 	log := s.log(io.err)
 	m, end, err := s.mcp(ctx, log)
