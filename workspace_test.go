@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"heffl-mcp/heffl/sandbox"
@@ -72,4 +74,62 @@ func TestToolsNameWorkspace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnswersBeforeLearning holds that a client on standard input has its first answer before Heffl is asked for anything.
+func TestAnswersBeforeLearning(t *testing.T) {
+	sb := newSandbox(t, sandbox.Options{})
+	var requests atomic.Int64
+	asked := make(chan struct{})
+	for _, e := range append(upstream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == 1 {
+			close(asked)
+		}
+		sb.ServeHTTP(w, r)
+	})), "HEFFL_MCP_STATE=off", noKeyring, "GOGC=100") { // so that the collector stays as it is for other tests
+		name, value, _ := strings.Cut(e, "=")
+		t.Setenv(name, value)
+	}
+	ctx := bounded(t)
+	in, client := io.Pipe()
+	first := &firstOut{requests: &requests, told: make(chan int64, 1)}
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, nil, in, first, io.Discard) }()
+	const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`
+	if _, err := io.WriteString(client, initialize+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case n := <-first.told:
+		if n > 0 {
+			t.Errorf("%d requests to Heffl before the first answer, want none", n)
+		}
+	case <-ctx.Done():
+		t.Fatal("initialize was not answered")
+	}
+	select {
+	case <-asked:
+	case <-ctx.Done():
+		t.Error("Heffl was not asked after the first answer")
+	}
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("run() = %v", err)
+	}
+}
+
+// firstOut tells how many requests there have been when something is first written to it.
+type firstOut struct {
+	requests *atomic.Int64
+	told     chan int64
+}
+
+func (f *firstOut) Write(p []byte) (int, error) {
+	select {
+	case f.told <- f.requests.Load():
+	default:
+	}
+	return len(p), nil
 }
