@@ -142,7 +142,8 @@ func (r *reading) readFields(ctx context.Context) *fieldsRead {
 }
 
 // undeclared are the members that no property of the tool stands for.
-func (r *reading) undeclared() (members object) {
+func (r *reading) undeclared() object {
+	members := make(object, 0, 8)
 	for _, some := range []object{r.doc, r.supposed} {
 		for _, m := range some {
 			if !slices.Contains(r.properties, m.name) {

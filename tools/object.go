@@ -28,19 +28,18 @@ func (m member) is(other member) bool {
 
 // parse reads raw, which is known to be one JSON object. The values are parts of raw, and the names of one text.
 func parse(raw []byte) object {
-	var o object
-	names, lengths := make([]byte, 0, 512), make([]int, 0, 40)
+	const usual = 40 // members, and bytes of all names: beyond, there is more to allocate
+	values, names, ends := make([]json.RawMessage, 0, usual), make([]byte, 0, 12*usual), make([]int, 0, usual)
 	for m := rawjson.In(raw, 0); m.Next(); {
-		if o == nil {
-			const usual = 30 // bytes of a member
-			o = make(object, 0, min(4+len(raw)/usual, cap(lengths)))
-		}
-		o = append(o, member{value: m.Value()})
-		names, lengths = append(names, m.Name...), append(lengths, len(m.Name))
+		values, names = append(values, m.Value()), append(names, m.Name...)
+		ends = append(ends, len(names))
 	}
-	rest := string(names)
-	for i, n := range lengths {
-		o[i].name, rest = rest[:n], rest[n:]
+	if len(values) == 0 {
+		return nil
+	}
+	o, name, from := make(object, len(values)), string(names), 0
+	for i, end := range ends {
+		o[i], from = member{name[from:end], values[i]}, end
 	}
 	return o
 }

@@ -229,15 +229,12 @@ func (c *call) madeBefore(ctx context.Context, tool string) *journal.Record {
 }
 
 func (c *call) intent(w write) journal.Intent {
-	w.about.What, w.about.Another, w.about.Source = w.name, c.another, c.source
-	if c.Journal != nil { // else nobody looks for it
-		w.about.Sent = w.body.JSON()
-	}
-	about, _ := json.Marshal(w.about) // strings marshal
-	in := journal.Intent{Tenant: c.Tenant, Action: c.tool, About: about, Another: c.another, Lease: c.lease(), Origin: c.origin}
-	if c.Journal == nil {
+	in := journal.Intent{Tenant: c.Tenant, Action: c.tool, Another: c.another, Lease: c.lease(), Origin: c.origin}
+	if c.Journal == nil { // nobody looks for it
 		return in
 	}
+	w.about.What, w.about.Another, w.about.Source, w.about.Sent = w.name, c.another, c.source, w.body.JSON()
+	in.About, _ = json.Marshal(w.about) // strings marshal
 	in.Fingerprint, in.Match = fingerprint(w.about.Sent), hash(w.match()...)
 	in.Args = in.Fingerprint
 	if given := c.given.JSON(); !bytes.Equal(given, w.about.Sent) {
@@ -631,6 +628,9 @@ func (m *making) settle(ctx context.Context) (*found, error) {
 // insisted reports whether the user wanted another one before anything was sent. That says nothing
 // yet of what a look finds.
 func (m *making) insisted() bool {
+	if m.Journal == nil {
+		return m.another
+	}
 	var begun about
 	_ = json.Unmarshal(m.claim.Record.About, &begun) // without it, as if nobody had
 	return begun.Another

@@ -56,13 +56,19 @@ func (r *reporting) end(ctx context.Context, c *call) {
 // clientOf is what the client calls itself: on the request since 2026-07-28, in its session before.
 func clientOf(ctx context.Context, req mcp.CallToolRequest) string {
 	var info mcp.Implementation
-	if m := req.Params.Meta; m != nil {
-		if raw, err := json.Marshal(m.AdditionalFields[mcp.MetaKeyClientInfo]); err == nil {
-			_ = json.Unmarshal(raw, &info) // a client that says nothing of use has said nothing
-		}
+	if m := req.Params.Meta; m != nil && m.AdditionalFields[mcp.MetaKeyClientInfo] != nil {
+		info = implementation(m.AdditionalFields[mcp.MetaKeyClientInfo])
 	}
 	if s, ok := server.ClientSessionFromContext(ctx).(server.SessionWithClientInfo); ok && info.Name == "" {
 		info = s.GetClientInfo()
 	}
 	return line(info.Name+" "+info.Version, 80)
+}
+
+// implementation is what a client says of itself. One that says nothing of use has said nothing.
+func implementation(said any) (info mcp.Implementation) {
+	if raw, err := json.Marshal(said); err == nil {
+		_ = json.Unmarshal(raw, &info)
+	}
+	return info
 }
