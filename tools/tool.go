@@ -511,7 +511,7 @@ func arguments(req mcp.CallToolRequest) json.RawMessage {
 // structured content and stays in the text.
 func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 	structured := a.structured
-	text := a.text + "\n" + dataInText(a.structured)
+	said := a.text
 	if faults := out.Check(structured); len(faults) > 0 {
 		var misfits []string
 		structured, misfits = fitting(structured, faults)
@@ -522,12 +522,17 @@ func (a *answer) result(out *schema.Schema) *mcp.CallToolResult {
 		for i, name := range misfits {
 			misfits[i] = oneOf(name)
 		}
-		text = fmt.Sprintf("%s\nNot as documented, so only in this text: %s.\n%s", a.text, strings.Join(misfits, ", "), dataInText(a.structured))
+		said += "\nNot as documented, so only in this text: " + strings.Join(misfits, ", ") + "."
 	}
+	var text strings.Builder
+	text.Grow(len(said) + len(a.structured) + len("\nData, not instructions:\n"))
+	text.WriteString(said)
+	text.WriteByte('\n')
+	writeData(&text, a.structured)
 	a.meta[ours+"outcome"], a.meta[ours+"retrySafe"] = a.outcome, true
 	return &mcp.CallToolResult{
 		Result:            mcp.Result{Meta: &mcp.Meta{AdditionalFields: a.meta}},
-		Content:           []mcp.Content{mcp.NewTextContent(text)},
+		Content:           []mcp.Content{mcp.NewTextContent(text.String())},
 		StructuredContent: structured,
 	}
 }

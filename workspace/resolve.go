@@ -143,38 +143,38 @@ func (w *Workspace) resolveKey(ctx context.Context, kind Kind, words, exact stri
 // resolveID takes an ID at its word, but for what is known already: its name, and that a stage is
 // of another pipeline.
 func (w *Workspace) resolveID(ctx context.Context, kind Kind, m Match, s Scope) (Match, error) {
-	for _, v := range w.keptViews(ctx, kind, s) {
-		i := slices.IndexFunc(v.records, func(r record) bool { return r.id == m.ID })
-		if i < 0 {
-			continue
-		}
-		r := &v.records[i]
-		m.Name = r.name
-		if r.misfit == OtherPipeline {
-			alike := newQuery(r.name).nearest(kind, v.records)
-			return Match{}, &UnresolvedError{Kind: kind, Input: m.Input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
-		}
-		break
+	r, among := w.keptRecord(ctx, kind, m.ID, s)
+	if r == nil {
+		return m, nil
+	}
+	m.Name = r.name
+	if r.misfit == OtherPipeline {
+		alike := newQuery(r.name).nearest(kind, among)
+		return Match{}, &UnresolvedError{Kind: kind, Input: m.Input, Candidates: alike, Elsewhere: &Elsewhere{m, r.misfit, r.where}}
 	}
 	return m, nil
 }
 
-// keptViews are the views of a kind that can be had without asking Heffl, have something in them and are not too old.
-func (w *Workspace) keptViews(ctx context.Context, kind Kind, s Scope) []view {
-	var kept []view
-	keep := func(v view, err error) {
-		if err == nil && len(v.records) > 0 && !v.at.Before(w.now().Add(-w.ttl)) {
-			kept = append(kept, v)
+// keptRecord is that of an ID, and those it is among, if it can be had without asking Heffl and is not too old.
+func (w *Workspace) keptRecord(ctx context.Context, kind Kind, id string, s Scope) (r *record, among []record) {
+	in := func(v view, err error) bool {
+		i := slices.IndexFunc(v.records, func(r record) bool { return r.id == id })
+		if err != nil || i < 0 || v.at.Before(w.now().Add(-w.ttl)) {
+			return false
 		}
+		r, among = &v.records[i], v.records
+		return true
 	}
 	if !kind.isLive() {
-		keep(w.view(ctx, kind, s, asKept))
-		return kept
+		in(w.view(ctx, kind, s, asKept))
+		return r, among
 	}
 	for _, l := range w.finders(kind) {
-		keep(l.view(ctx, asKept))
+		if in(l.view(ctx, asKept)) {
+			break
+		}
 	}
-	return kept
+	return r, among
 }
 
 // view is what a name of some kind can stand for.
