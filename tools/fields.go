@@ -87,12 +87,16 @@ func (f *fieldsRead) less(faults []schema.Fault) []schema.Fault {
 // readFields reads the members that no property of the tool stands for: by the key of a custom
 // field, or by its label. Where the definitions cannot be read, keys are passed on as they are.
 func (r *reading) readFields(ctx context.Context) *fieldsRead {
-	read := new(fieldsRead)
 	members := r.undeclared()
 	if r.entity == "" || len(members) == 0 || r.asDefined(members) {
-		return read
+		return new(fieldsRead)
 	}
-	read.as, read.paths = map[string]member{}, map[string]string{}
+	return r.lookUpFields(ctx, members)
+}
+
+// lookUpFields reads members that may be anything.
+func (r *reading) lookUpFields(ctx context.Context, members object) *fieldsRead {
+	read := &fieldsRead{as: map[string]member{}, paths: map[string]string{}}
 	ctx, cancel := context.WithTimeout(ctx, forDefinitions) // what is kept is read again before it refuses anything
 	defer cancel()
 	for _, m := range slices.Clone(members) {

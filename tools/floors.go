@@ -35,7 +35,8 @@ func (r *reading) hold(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, w := range r.words {
+		for i := range r.words {
+			w := &r.words[i]
 			id := w.match.ID
 			if f.kind == workspace.Pipeline && w.kind == workspace.Deal {
 				id = r.scope.pipeline

@@ -235,7 +235,7 @@ type reading struct {
 
 	faults   []schema.Fault // against the schema, less those that turned out to be none
 	problems []string       // of the words, one line each
-	words    []*words
+	words    []words
 	scope    scope
 	supposed []member // as they came, that are read as what their names usually stand for
 	torn     []string // the properties that such a name stands for, where it is also that of a custom field
@@ -309,11 +309,12 @@ func (r *reading) understand(ctx context.Context, in *schema.Schema, complete fu
 
 // resolve finds out what the words mean, and reads the custom fields.
 func (r *reading) resolve(ctx context.Context) *fieldsRead {
-	if slices.ContainsFunc(r.words, (*words).mayAsk) {
+	if slices.ContainsFunc(r.words, words.mayAsk) {
 		return r.resolveAtOnce(ctx)
 	}
 	r.findScope(ctx) // all is told at once, but for the definitions of custom fields
-	for _, w := range r.words {
+	for i := range r.words {
+		w := &r.words[i]
 		if !givesScope(w.kind) {
 			r.look(ctx, w)
 		}
@@ -343,7 +344,8 @@ func (r *reading) resolveAtOnce(ctx context.Context) (fields *fieldsRead) {
 		<-scoped
 		fields = r.readFields(ctx)
 	})
-	for _, w := range r.words {
+	for i := range r.words {
+		w := &r.words[i]
 		if givesScope(w.kind) {
 			continue
 		}
@@ -449,8 +451,6 @@ func (g *guardedGroup) Wait() {
 
 // collect finds the words that have to be understood. IDs that are taken at their word are none.
 func (r *reading) collect() {
-	const usual = 4
-	var store []words // of several
 	named, live := 0, 0
 	through(r.doc, r.names, func(p position, kind workspace.Kind, v json.RawMessage) json.RawMessage {
 		if len(r.faults) > 0 {
@@ -472,14 +472,11 @@ func (r *reading) collect() {
 		if named++; named > maxWords {
 			return v
 		}
-		if len(store) == cap(store) {
-			store = make([]words, 0, usual)
-		}
-		store = append(store, words{path: p.String(), kind: kind, text: text})
 		if r.words == nil {
-			r.words = make([]*words, 0, usual)
+			const usual = 4
+			r.words = make([]words, 0, usual)
 		}
-		r.words = append(r.words, &store[len(store)-1])
+		r.words = append(r.words, words{path: p.String(), kind: kind, text: text})
 		return v
 	})
 	if named > maxWords {
@@ -503,7 +500,7 @@ func searched(k workspace.Kind) bool {
 
 // mayAsk reports whether Heffl may have to be asked what words name: an ID is taken at its word. What is said of a
 // deal's pipeline, the deal does say.
-func (w *words) mayAsk() bool {
+func (w words) mayAsk() bool {
 	return w.kind == workspace.Deal || workspace.KindOfID(w.text) == ""
 }
 
@@ -512,7 +509,8 @@ func givesScope(k workspace.Kind) bool { return k == workspace.Pipeline || k == 
 // findScope resolves what says which pipeline the rest is of. The pipeline that was most likely
 // meant does for saying what else is wrong.
 func (r *reading) findScope(ctx context.Context) {
-	for _, w := range r.words {
+	for i := range r.words {
+		w := &r.words[i]
 		if !givesScope(w.kind) {
 			continue
 		}
@@ -534,7 +532,8 @@ func (r *reading) findScope(ctx context.Context) {
 func (r *reading) judge(fields *fieldsRead) error {
 	r.faults = slices.DeleteFunc(r.faults, func(f schema.Fault) bool { return r.isTorn(f.Path) })
 	failed := fields.failed
-	for _, w := range r.words {
+	for i := range r.words {
+		w := &r.words[i]
 		switch e, unresolved := errors.AsType[*workspace.UnresolvedError](w.err); {
 		case unresolved && w.kind == workspace.Stage && e.IDOf == "" && r.lacksScope():
 			// what is wrong with its pipeline, or that it is missing, is told
@@ -573,7 +572,7 @@ func (r *reading) lacksScope() bool {
 	return r.scope.pipeline == "" && slices.ContainsFunc(r.names, func(n naming) bool {
 		return givesScope(n.kind) &&
 			(slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.In(n.name) }) ||
-				slices.ContainsFunc(r.words, func(w *words) bool { return w.path == n.name && w.err != nil }))
+				slices.ContainsFunc(r.words, func(w words) bool { return w.path == n.name && w.err != nil }))
 	})
 }
 
@@ -594,7 +593,8 @@ func (r *reading) apply(fields *fieldsRead) {
 // writeIDs writes IDs in the place of the words for them.
 func (r *reading) writeIDs() {
 	ids := map[string]string{}
-	for _, w := range r.words {
+	for i := range r.words {
+		w := &r.words[i]
 		if w.err == nil && w.match.ID != w.text {
 			ids[w.path] = w.match.ID
 		}
