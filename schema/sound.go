@@ -187,10 +187,6 @@ func (r *rule) object(s *jsonschema.Schema, keywords map[string]json.RawMessage)
 	return r
 }
 
-// Sound reports whether raw is certainly JSON that every parser reads alike: valid Unicode, and no name twice in one object.
-// Of what has long numbers or very many members it cannot tell.
-func Sound(raw []byte) bool { return anything.sound(raw, Output) }
-
 // sound reports whether a document has certainly no fault.
 func (r *rule) sound(raw []byte, use Use) bool {
 	limit, depth := maxValues, maxDepth
