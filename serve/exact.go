@@ -48,12 +48,14 @@ func handOver(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 // message that says something twice, where mcp-go would take the last, is refused. The message stays as it is where
 // whole says so of the tool, and where it asks for a task, which mcp-go runs around all middleware.
 func (e *envelope) takeArguments(message []byte, whole func(tool string) bool) (rest []byte, _ *fault) {
-	var top [1]span
-	if bad := locate(message, span{0, len(message)}, "the message", []string{"params"}, top[:]); bad != "" {
-		return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
+	params := [1]span{e.params}
+	if params[0].to == 0 {
+		if bad := locate(message, span{0, len(message)}, "the message", []string{"params"}, params[:]); bad != "" {
+			return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
+		}
 	}
 	var in [4]span
-	if bad := locate(message, top[0], "params", []string{"arguments", "_meta", "name", "task"}, in[:]); bad != "" {
+	if bad := locate(message, params[0], "params", []string{"arguments", "_meta", "name", "task"}, in[:]); bad != "" {
 		return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
 	}
 	var tool string

@@ -51,6 +51,7 @@ type envelope struct {
 	Error   present         `json:"error"`
 
 	kind      kind
+	params    span            // where parseRequest has found them; zero: it has not
 	arguments json.RawMessage // of a tools/call, taken out of the message; nil: none
 	meta      json.RawMessage // of a tools/call that has arguments; empty: none
 }
@@ -109,6 +110,10 @@ func parseRequest(message []byte) (env envelope, ok bool) {
 			}
 			method = v[1 : len(v)-1]
 		case "params":
+			if env.params.to > 0 {
+				return env, false
+			}
+			env.params = span{o.From, o.To}
 		default:
 			return env, false
 		}
@@ -369,7 +374,7 @@ func endsLine(text string) bool {
 // fitsLine reports whether it is JSON, and can stand in a line as it is.
 func fitsLine(v json.RawMessage) bool {
 	return len(v) == 0 || bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 &&
-		!bytes.Contains(v, []byte("\u2028")) && !bytes.Contains(v, []byte("\u2029")) && jsontext.Value(v).IsValid()
+		!bytes.Contains(v, []byte("\u2028")) && !bytes.Contains(v, []byte("\u2029")) && jsontext.Value(v).IsValid(jsontext.AllowDuplicateNames(true))
 }
 
 type errorMessage struct {
