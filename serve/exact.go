@@ -50,12 +50,13 @@ func handOver(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 func (e *envelope) takeArguments(message []byte, whole func(tool string) bool) (rest []byte, _ *fault) {
 	params := [1]span{e.params}
 	if params[0].to == 0 {
-		if bad := locate(message, span{0, len(message)}, "the message", []string{"params"}, params[:]); bad != "" {
+		if _, bad := locate(message, span{0, len(message)}, "the message", []string{"params"}, params[:]); bad != "" {
 			return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
 		}
 	}
 	var in [4]span
-	if bad := locate(message, params[0], "params", []string{"arguments", "_meta", "name", "task"}, in[:]); bad != "" {
+	others, bad := locate(message, params[0], "params", []string{"arguments", "_meta", "name", "task"}, in[:])
+	if bad != "" {
 		return nil, &fault{e.ID, mcp.INVALID_PARAMS, bad}
 	}
 	var tool string
@@ -66,6 +67,9 @@ func (e *envelope) takeArguments(message []byte, whole func(tool string) bool) (
 		return message, nil
 	}
 	e.arguments, e.meta = in[0].of(message), in[1].of(message)
+	if name := in[2].of(message); !others && e.params.to > 0 && legacy(e.meta) && len(name) > 2 && name[0] == '"' && bytes.IndexByte(name, '\\') < 0 {
+		e.tool = string(name[1 : len(name)-1])
+	}
 	return in[0].replace(message, []byte("{}")), nil
 }
 
@@ -92,22 +96,29 @@ func encoded(v any) []byte {
 	return text
 }
 
-// locate finds the members of an object by name. Anything but an object has none. It returns what is wrong
-// where encoding/json would take another member for one of them: a repeated one, or one that differs in case.
-func locate(text []byte, in span, what string, names []string, places []span) (wrong string) {
+// legacy reports whether the _meta of a request, empty if there is none, says of no revision that it is the request's: since
+// 2026-07-28 each says so.
+func legacy(meta []byte) bool {
+	return !bytes.Contains(meta, []byte(mcp.MetaKeyProtocolVersion)) && bytes.IndexByte(meta, '\\') < 0 // which may hide it
+}
+
+// locate finds the members of an object by name, and whether there are others. Anything but an object has none. It returns what
+// is wrong where encoding/json would take another member for one of them: a repeated one, or one that differs in case.
+func locate(text []byte, in span, what string, names []string, places []span) (others bool, wrong string) {
 	for o := rawjson.In(text[:in.to], in.from); o.Next(); {
 		i := slices.IndexFunc(names, func(n string) bool { return bytes.EqualFold(o.Name, []byte(n)) })
 		switch {
 		case i < 0:
+			others = true
 		case string(o.Name) != names[i]:
-			return fmt.Sprintf("%q in %s must be written %q", o.Name, what, names[i])
+			return others, fmt.Sprintf("%q in %s must be written %q", o.Name, what, names[i])
 		case places[i].to > 0:
-			return fmt.Sprintf("%s has more than one %q; send it once", what, o.Name)
+			return others, fmt.Sprintf("%s has more than one %q; send it once", what, o.Name)
 		default:
 			places[i] = span{o.From, o.To}
 		}
 	}
-	return ""
+	return others, ""
 }
 
 // span is the place of a value in a text; zero when there is none.

@@ -31,8 +31,9 @@ import (
 // has no id. A handler finds values that middleware put into the request's context in its own; the end of that context
 // (a lost connection) it sees in calls of 2026-07-28 alone, where it is how a client cancels.
 type HTTP struct {
-	MCP *server.MCPServer
-	Log *slog.Logger // nil: nothing is logged
+	MCP   *server.MCPServer
+	Tools Tools        // of MCP; nil: MCP alone knows
+	Log   *slog.Logger // nil: nothing is logged
 
 	// AllowedOrigins are the web origins, like https://app.example.com, whose pages may call this server
 	// from a browser. On a loopback address those of the same machine (http://localhost:*) may as well. A
@@ -141,8 +142,7 @@ func (h *HTTP) Serve(ctx context.Context, ln net.Listener) error {
 
 // site is one running HTTP server.
 type site struct {
-	mcp            *server.MCPServer
-	log            *slog.Logger
+	core
 	streamable     *server.StreamableHTTPServer
 	origins, hosts map[string]bool
 	maxBody        int64
@@ -181,8 +181,7 @@ func (r route) lets(req *http.Request) bool {
 func (h *HTTP) site() *site {
 	prepare(h.MCP)
 	s := &site{
-		mcp:     h.MCP,
-		log:     logger(h.Log),
+		core:    core{h.MCP, h.Tools, logger(h.Log)},
 		origins: make(map[string]bool),
 		maxBody: cmp.Or(h.MaxBody, defaultMaxMessage),
 		calls:   newLimit(cmp.Or(h.MaxCalls, defaultMaxCalls)),

@@ -54,6 +54,7 @@ type envelope struct {
 	params    span            // where parseRequest has found them; zero: it has not
 	arguments json.RawMessage // of a tools/call, taken out of the message; nil: none
 	meta      json.RawMessage // of a tools/call that has arguments; empty: none
+	tool      string          // that an ordinary tools/call is for (see Tools); empty: it is none
 }
 
 // of is the context of a call, with its arguments.

@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"log/slog"
 	"maps"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
 	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
 )
 
 // peer is one client on a connection that stays open, stdio or SSE: its session, the calls that it waits
@@ -20,8 +18,7 @@ import (
 // Who has put something into the queue writes it, and whatever others add meanwhile: to wake a goroutine for it would
 // cost more than the writing. Who must not wait for a slow client, or cannot write, has forward do it.
 type peer struct {
-	mcp     *server.MCPServer
-	log     *slog.Logger
+	core
 	session *session
 	owner   string // of an SSE stream: who opened it
 
@@ -56,10 +53,9 @@ func isListen(c *call) bool { return c.env.Method == methodListen }
 const queueSize = 256
 
 // newPeer is a client that emit and flush write to. Whoever makes one runs forward.
-func newPeer(mcp *server.MCPServer, log *slog.Logger, emit func(message []byte) error, flush func() error) *peer {
+func newPeer(of core, emit func(message []byte) error, flush func() error) *peer {
 	p := &peer{
-		mcp:     mcp,
-		log:     log,
+		core:    of,
 		session: newSession(queueSize),
 		emit:    emit,
 		flush:   flush,
@@ -138,7 +134,7 @@ func (p *peer) run(c *call) {
 	if c.ctx.Err() != nil { // cancelled while it waited for its turn
 		f = fault{c.env.ID, mcp.INTERNAL_ERROR, "the server is stopping; this call was not begun"}.frame()
 	} else {
-		f = p.answer(c, p.session, nil)
+		f, _ = p.answer(c.ctx, p.session, c.env, c.message, nil)
 	}
 	if !p.end(c) {
 		f.release()
@@ -148,34 +144,6 @@ func (p *peer) run(c *call) {
 	if c.env.Method == methodInitialize && p.session.ProtocolVersion() != "" {
 		p.session.unasked.Store(true)
 	}
-}
-
-// answer is the encoded answer to a call of a peer.
-func (p *peer) answer(c *call, s *session, touch func(mcp.JSONRPCMessage)) *frame {
-	f, _ := answer(p.mcp.WithContext(c.ctx, s), p.mcp, p.log, c.env, c.message, touch)
-	return f
-}
-
-// answer lets mcp-go handle a request and encodes what comes back; touch, if not nil, may change it first. A panic, or a
-// result that is no JSON, becomes a neutral error, and is not ok.
-func answer(ctx context.Context, m *server.MCPServer, log *slog.Logger, env envelope, message []byte, touch func(mcp.JSONRPCMessage)) (f *frame, ok bool) {
-	failed := func() (*frame, bool) { return fault{env.ID, mcp.INTERNAL_ERROR, internalError}.frame(), false }
-	defer func() {
-		if v := recover(); v != nil {
-			log.Error("panic while answering", "method", env.Method, "panic", v, "stack", string(debug.Stack()))
-			f, ok = failed()
-		}
-	}()
-	r := m.HandleMessage(ctx, message)
-	if touch != nil {
-		touch(r)
-	}
-	f, err := responseFrame(env.ID, r)
-	if err != nil {
-		log.Error("cannot encode a response", "method", env.Method, "error", err)
-		return failed()
-	}
-	return f, true
 }
 
 // notify hands a notification to mcp-go.
@@ -208,7 +176,7 @@ func (p *peer) listen(c *call) {
 			}
 		}
 	})
-	f := p.answer(c, sub, func(r mcp.JSONRPCMessage) { tagResult(r, c.env.ID) })
+	f, _ := p.answer(c.ctx, sub, c.env, c.message, func(r mcp.JSONRPCMessage) { tagResult(r, c.env.ID) })
 	p.mcp.UnregisterSession(c.ctx, sub.id)
 	close(stop)
 	forward.Wait()

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"io"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,7 +20,7 @@ func TestPeerWaitsForANotification(t *testing.T) {
 		flushed := 0
 		emit := func(message []byte) error { written = append(written, string(message)); return nil }
 		flush := func() error { flushed = len(written); return nil }
-		p := newPeer(server.NewMCPServer("toy", "1"), slog.New(slog.DiscardHandler), emit, flush)
+		p := newPeer(core{mcp: server.NewMCPServer("toy", "1"), log: logger(nil)}, emit, flush)
 		stop := make(chan struct{})
 		end := make(chan error)
 		go func() { end <- p.forward(stop) }()
@@ -68,7 +67,7 @@ func TestPeerCannotWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		emit := func([]byte) error { return io.ErrClosedPipe }
-		p := newPeer(server.NewMCPServer("toy", "1"), slog.New(slog.DiscardHandler), emit, func() error { return nil })
+		p := newPeer(core{mcp: server.NewMCPServer("toy", "1"), log: logger(nil)}, emit, func() error { return nil })
 		end := make(chan error)
 		go func() { end <- p.forward(nil) }()
 		for range 2 * queueSize {

@@ -25,7 +25,7 @@ func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	emit := func(message []byte) error { return writeEvent(w, message) }
 	flush := http.NewResponseController(w).Flush
-	p := newPeer(s.mcp, s.log, emit, flush)
+	p := newPeer(s.core, emit, flush)
 	p.owner = ownerOf(r)
 	if err := s.mcp.RegisterSession(r.Context(), p.session); err != nil {
 		s.log.Error("cannot register a session", "error", err)

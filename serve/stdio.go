@@ -23,8 +23,9 @@ import (
 // Calls run side by side; what only reads the server's own lists is answered in the order it comes, without
 // waiting for any call.
 type Stdio struct {
-	MCP *server.MCPServer
-	Log *slog.Logger // nil: nothing is logged. Nothing else than MCP goes to out
+	MCP   *server.MCPServer
+	Tools Tools        // of MCP; nil: MCP alone knows
+	Log   *slog.Logger // nil: nothing is logged. Nothing else than MCP goes to out
 
 	// MaxLine is the longest line, in bytes; zero means 4 MiB. A longer one is skipped, and answered with
 	// an error under its own id where the start or the end of the line shows it.
@@ -52,7 +53,7 @@ func (s *Stdio) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	w := bufio.NewWriterSize(out, keep)
 	emit := func(message []byte) error { _, err := w.Write(message); return err }
 	r := &stdio{
-		peer:    newPeer(s.MCP, logger(s.Log), emit, w.Flush),
+		peer:    newPeer(core{s.MCP, s.Tools, logger(s.Log)}, emit, w.Flush),
 		ctx:     ctx,
 		maxLine: cmp.Or(s.MaxLine, defaultMaxMessage),
 		lane:    newLane(cmp.Or(s.MaxCalls, defaultMaxCalls), cmp.Or(s.MaxLine, defaultMaxMessage)),

@@ -151,7 +151,7 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 	defer cancel()
 	ctx = env.of(ctx)
 	if plain {
-		f, ok := answer(s.mcp.WithContext(context.WithValue(ctx, headerKey{}, r.Header), session), s.mcp, s.log, env, body, nil)
+		f, ok := s.answer(context.WithValue(ctx, headerKey{}, r.Header), session, env, body, nil)
 		defer f.release()
 		status := http.StatusOK
 		if !ok {
@@ -169,8 +169,7 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 // to such a call than to any other way in, so it goes around mcp-go's handler, which decodes it five times and holds
 // two goroutines for what its tool may have to say meanwhile.
 func isPlainCall(r *http.Request, env envelope) bool {
-	return env.kind == request && env.arguments != nil && !mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)) &&
-		!bytes.Contains(env.meta, []byte(mcp.MetaKeyProtocolVersion)) && bytes.IndexByte(env.meta, '\\') < 0 // which may hide it
+	return env.kind == request && env.arguments != nil && !mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)) && legacy(env.meta)
 }
 
 // headerKey is where the context of a call has the header of its request, where mcp-go does not hand it on.
