@@ -49,7 +49,7 @@ func (stdioCommand) Run(ctx context.Context, s *settings, io streams) error {
 	out := &firstWrite{Writer: io.out, done: make(chan struct{})}
 	end = learning(ctx, log, m, out.done, end) // the client waits for its first answer, and not for this
 	log.InfoContext(ctx, "serving MCP on standard input and output", "version", version(), "sandbox", s.Sandbox)
-	err = (&serve.Stdio{MCP: m.MCPServer, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, out)
+	err = (&serve.Stdio{MCP: m.MCPServer, Tools: m, Log: log, Drain: s.Deadline}).Serve(ctx, io.in, out)
 	return errors.Join(err, end())
 }
 
@@ -113,7 +113,7 @@ func (h httpCommand) Run(ctx context.Context, s *settings, io streams) error {
 		end = learning(ctx, log, m, nil, end)
 	}
 	log.InfoContext(ctx, "serving MCP over HTTP", "url", at+"/mcp", "sse", at+"/sse", "version", version(), "sandbox", s.Sandbox)
-	srv.MCP, srv.Drain, srv.Metrics, srv.Ready = m.MCPServer, s.Deadline, w.handler(), w.ready
+	srv.MCP, srv.Tools, srv.Drain, srv.Metrics, srv.Ready = m.MCPServer, m, s.Deadline, w.handler(), w.ready
 	err = srv.Serve(ctx, ln)
 	return errors.Join(err, end())
 }

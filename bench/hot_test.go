@@ -58,7 +58,7 @@ func BenchmarkOwn(b *testing.B) {
 	answers, out := io.Pipe()
 	served := make(chan error, 1)
 	go func() {
-		served <- (&serve.Stdio{MCP: m.MCPServer}).Serve(context.WithoutCancel(b.Context()), in, out)
+		served <- (&serve.Stdio{MCP: m.MCPServer, Tools: m}).Serve(context.WithoutCancel(b.Context()), in, out)
 		_ = out.Close()
 	}()
 	lines := bufio.NewReaderSize(answers, 64<<10)

@@ -38,7 +38,7 @@ func profiled(ctx context.Context, url, to string, in io.Reader, out io.Writer) 
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	err = (&serve.Stdio{MCP: m.MCPServer}).Serve(ctx, in, out)
+	err = (&serve.Stdio{MCP: m.MCPServer, Tools: m}).Serve(ctx, in, out)
 	pprof.StopCPUProfile()
 	return errors.Join(err, f.Close())
 }

@@ -300,7 +300,7 @@ func TestToolsLeakNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := serveHTTP(t, &serve.HTTP{MCP: m.MCPServer, Tokens: adaAndBob(t), Rate: 1 << 30}).as(ada)
+	w := serveHTTP(t, &serve.HTTP{MCP: m.MCPServer, Tools: m, Tokens: adaAndBob(t), Rate: 1 << 30}).as(ada)
 	c := &crowd{
 		web: w, calls: []rpc{
 			{"create_deal", `{"title":"One deal","clientId":"clt_northwind","pipelineId":"dpl_sales"}`},

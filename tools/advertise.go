@@ -28,6 +28,9 @@ type Server struct {
 	deps      *Deps
 	workspace *workspace.Workspace
 
+	handlers   map[string]*handler // by the names of the tools; see Handler
+	middleware []server.ToolHandlerMiddleware
+
 	mu    sync.Mutex
 	knows []knowing // the tools whose advertisement depends on the workspace
 	shown time.Time // when what is shown was read

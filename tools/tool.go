@@ -87,7 +87,8 @@ type Deps struct {
 	// them, and then closes the journal; each is bounded by Timeout. Nil means one of its own.
 	Followers *sync.WaitGroup
 
-	served       map[string]bool // the tools, by name
+	mcp          *server.MCPServer // that the tools are on
+	served       map[string]bool   // the tools, by name
 	fieldSchemas *fieldSchemas
 	callers      *callers
 }
@@ -126,7 +127,7 @@ func NewServer(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{deps: &d, workspace: d.Workspace}
+	s := &Server{deps: &d, workspace: d.Workspace, handlers: make(map[string]*handler)}
 	s.MCPServer = server.NewMCPServer("heffl-mcp", d.Version,
 		server.WithTitle("Heffl CRM"),
 		server.WithInstructions(instructions),
@@ -136,6 +137,7 @@ func NewServer(d Deps) (*Server, error) {
 		server.WithCompletions(),
 		server.WithResourceCompletionProvider(s),
 	)
+	d.mcp = s.MCPServer
 	s.addResources(&d)
 	var built []server.ServerTool
 	for _, t := range chosen {
@@ -147,6 +149,7 @@ func NewServer(d Deps) (*Server, error) {
 			s.knows = append(s.knows, knowing{tool, as})
 		}
 		built = append(built, tool)
+		s.handlers[t.name()] = &handler{own: tool.Handler, around: tool.Handler, harmless: t.effect() == ReadOnly}
 	}
 	s.AddTools(built...)
 	return s, nil
@@ -320,7 +323,7 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 	handle := func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
 		who := d.caller(ctx)
 		r := report(ctx, t.Name, t.Effect, who, req)
-		tell := progress(ctx, req)
+		tell := d.progress(ctx, req)
 		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: func(wait time.Duration) {
 			r.waited.Add(int64(wait))
 			tell(wait)
@@ -466,14 +469,13 @@ func (a *answer) add(c *call) {
 }
 
 // progress tells the client of waits, where it gave a token to be told by.
-func progress(ctx context.Context, req mcp.CallToolRequest) func(time.Duration) {
-	s := server.ServerFromContext(ctx)
-	if s == nil || req.Params.Meta == nil || req.Params.Meta.ProgressToken == nil {
+func (d *Deps) progress(ctx context.Context, req mcp.CallToolRequest) func(time.Duration) {
+	if req.Params.Meta == nil || req.Params.Meta.ProgressToken == nil {
 		return func(time.Duration) {}
 	}
 	var step atomic.Int64
 	return func(wait time.Duration) {
-		_ = s.SendNotificationToClient(ctx, "notifications/progress", map[string]any{ // a client that cannot be told waits all the same
+		_ = d.mcp.SendNotificationToClient(ctx, "notifications/progress", map[string]any{ // a client that cannot be told waits all the same
 			"progressToken": req.Params.Meta.ProgressToken,
 			"progress":      step.Add(1),
 			"message":       fmt.Sprintf("Heffl has to be waited for: %d s", wholeSeconds(wait)),
