@@ -20,7 +20,8 @@ import (
 type peer struct {
 	core
 	session *session
-	owner   string // of an SSE stream: who opened it
+	owner   string        // of an SSE stream: who opened it
+	crew    *crew[posted] // of an SSE stream: who answers the calls
 
 	emit   func(message []byte) error // puts a message where flush sends it off
 	flush  func() error

@@ -27,6 +27,9 @@ func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(w).Flush
 	p := newPeer(s.core, emit, flush)
 	p.owner = ownerOf(r)
+	const stay = 2 // goroutines, for clients that make one call at a time: one may still be writing
+	p.crew = newCrew(stay, func(c posted) { s.answerOn(p, c) })
+	defer p.crew.close()
 	if err := s.mcp.RegisterSession(r.Context(), p.session); err != nil {
 		s.log.Error("cannot register a session", "error", err)
 		refuse(w, http.StatusInternalServerError, fault{nil, mcp.INTERNAL_ERROR, internalError})
@@ -78,17 +81,25 @@ func (s *site) postMessage(w http.ResponseWriter, r *http.Request) {
 		p.run(p.begin(ctx, env, body))
 		p.wake()
 	default:
-		c, done := p.begin(ctx, env, body), leave
+		p.crew.start(posted{p.begin(ctx, env, body), leave})
 		leave = func() {} // now the call's
-		go func() {
-			unhook := context.AfterFunc(s.cutting, c.cancel)
-			p.run(c)
-			unhook()
-			done() // before the answer is written: a client that reads slowly takes no place
-			p.write()
-		}()
 	}
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// posted is a call that has come in a POST, and what gives its place free.
+type posted struct {
+	*call
+	leave func()
+}
+
+// answerOn answers a call on the client's stream.
+func (s *site) answerOn(p *peer, c posted) {
+	unhook := context.AfterFunc(s.cutting, c.cancel)
+	p.run(c.call)
+	unhook()
+	c.leave() // before the answer is written: a client that reads slowly takes no place
+	p.write()
 }
 
 // ownerOf is who a request is from, in full; empty where nothing is asked.

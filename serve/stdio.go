@@ -56,8 +56,8 @@ func (s *Stdio) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		peer:    newPeer(core{s.MCP, s.Tools, logger(s.Log)}, emit, w.Flush),
 		ctx:     ctx,
 		maxLine: cmp.Or(s.MaxLine, defaultMaxMessage),
-		lane:    newLane(cmp.Or(s.MaxCalls, defaultMaxCalls), cmp.Or(s.MaxLine, defaultMaxMessage)),
 	}
+	r.lane = newLane(cmp.Or(s.MaxCalls, defaultMaxCalls), r.maxLine, r.work)
 	prepare(s.MCP)
 	if err := s.MCP.RegisterSession(ctx, r.session); err != nil {
 		return fmt.Errorf("stdio: %w", err)
@@ -196,27 +196,23 @@ func (r *stdio) handle(line []byte) bool {
 		return r.lane.inline(func() { r.startListen(r.begin(r.ctx, env, line)) })
 	}
 	c := r.begin(r.ctx, env, line)
-	if r.lane.submit(c, r.work) {
+	if r.lane.submit(c) {
 		return true
 	}
 	r.end(c)
 	return false
 }
 
-// work answers c, and then what there is to do for a worker. The place among the running is free before an answer is
-// written, so that a client that reads slowly holds up no call; and the calls that wait for a place come first.
+// work answers c, and then the calls that wait for its place. The place is free before an answer is written, so that a client
+// that reads slowly holds up no call; and the calls that wait come first.
 func (r *stdio) work(c *call) {
 	for c != nil {
 		r.run(c)
-		next := r.lane.leave()
-		if next != nil {
+		if c = r.lane.leave(); c != nil {
 			r.wake()
-		} else {
-			r.write()
-			next = r.lane.rest()
 		}
-		c = next
 	}
+	r.write()
 }
 
 func (r *stdio) startListen(c *call) {
@@ -247,26 +243,24 @@ func quick(method string) bool {
 	return false
 }
 
-// maxSpare is how many workers stay when there is nothing to do: a new one first has to grow its stack.
-const maxSpare = 16
-
 // lane runs a bounded number of calls at once, and keeps a bounded number waiting.
 type lane struct {
 	slots, maxBytes int
+	crew            *crew[*call]
 
 	mu      sync.Mutex
 	room    sync.Cond // a place among the waiting may be free, or the lane is closed
 	waiting []*call
 	bytes   int // of the waiting
 	running int // calls, plus one while the reader itself works
-	spare   int // workers that wait for a call from work
-	work    chan *call
 	closed  bool
 	idle    chan struct{} // closed when the lane is closed and nothing runs
 }
 
-func newLane(slots, maxBytes int) *lane {
-	l := &lane{slots: slots, maxBytes: maxBytes, work: make(chan *call, maxSpare), idle: make(chan struct{})}
+// newLane makes a lane in which work runs a call, and those that leave returns.
+func newLane(slots, maxBytes int, work func(*call)) *lane {
+	const stay = 16
+	l := &lane{slots: slots, maxBytes: maxBytes, crew: newCrew(stay, work), idle: make(chan struct{})}
 	l.room.L = &l.mu
 	return l
 }
@@ -276,7 +270,7 @@ func (l *lane) close() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	close(l.work)
+	l.crew.close()
 	l.room.Broadcast()
 	l.checkIdle()
 	return l.idle
@@ -305,8 +299,8 @@ func (l *lane) inline(f func()) bool {
 	return true
 }
 
-// submit has a worker work on c, at once or when its turn has come. It waits only while too much is waiting already.
-func (l *lane) submit(c *call, work func(*call)) bool {
+// submit has c run, at once or when its turn has come. It waits only while too much is waiting already.
+func (l *lane) submit(c *call) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed && l.running >= l.slots && len(l.waiting) > 0 &&
@@ -319,18 +313,14 @@ func (l *lane) submit(c *call, work func(*call)) bool {
 	case l.running >= l.slots:
 		l.waiting = append(l.waiting, c)
 		l.bytes += c.size()
-	case l.spare > 0:
-		l.running++
-		l.spare--
-		l.work <- c
 	default:
 		l.running++
-		go work(c)
+		l.crew.start(c)
 	}
 	return true
 }
 
-// leave ends a call. The one that has waited longest takes its place, if any: it is for the same worker.
+// leave ends a call. The one that has waited longest takes its place, if any: it is to be run by who has run the other.
 func (l *lane) leave() (next *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -345,18 +335,6 @@ func (l *lane) leave() (next *call) {
 	l.bytes -= next.size()
 	l.room.Signal()
 	return next
-}
-
-// rest is where a worker waits that has nothing to do. It returns nil when the worker is not needed any more.
-func (l *lane) rest() *call {
-	l.mu.Lock()
-	if l.closed || l.spare == maxSpare {
-		l.mu.Unlock()
-		return nil
-	}
-	l.spare++
-	l.mu.Unlock()
-	return <-l.work
 }
 
 // lineReader cuts its input into lines.
