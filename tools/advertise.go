@@ -96,7 +96,7 @@ func (s *Server) refresh() {
 
 // as is the tool as it is advertised in a workspace: its own words, then as many custom fields as
 // there is room for.
-func (t tool[A, R]) as(tool mcp.Tool, in *schema.Schema, d *Deps) func(workspace.Known) mcp.Tool {
+func (t tool) as(tool mcp.Tool, in *schema.Schema, d *Deps) func(workspace.Known) mcp.Tool {
 	moreFields := " There are more custom fields."
 	if d.serves(describeWorkspace.Name) {
 		moreFields = " There are more custom fields: describe_workspace."

@@ -73,8 +73,8 @@ func (s *Server) DeskOf(ctx context.Context) Desk {
 	who := s.deps.caller(ctx)
 	d := s.deps.callers.of(who.Key)
 	may := func(name string) bool {
-		i := slices.IndexFunc(all, func(t declaration) bool { return t.name() == name })
-		return i >= 0 && d.serves(name) && (!who.ReadOnly || all[i].effect() == ReadOnly)
+		i := slices.IndexFunc(all, func(t tool) bool { return t.Name == name })
+		return i >= 0 && d.serves(name) && (!who.ReadOnly || all[i].Effect == ReadOnly)
 	}
 	return Desk{Workspace: d.Workspace, May: may, Allowed: d.allowedOf}
 }

@@ -102,10 +102,10 @@ func TestReadOnlyCaller(t *testing.T) {
 	}
 	for _, tool := range all {
 		var req mcp.CallToolRequest
-		req.Params.Name, req.Params.Arguments = tool.name(), json.RawMessage(`{`+minimal+`}`)
+		req.Params.Name, req.Params.Arguments = tool.Name, json.RawMessage(`{`+minimal+`}`)
 		r, err := c.CallTool(ctx, req)
-		if (err == nil) != (tool.effect() == ReadOnly) {
-			t.Errorf("%s by a caller who may only read = %+v, %v", tool.name(), r, err)
+		if (err == nil) != (tool.Effect == ReadOnly) {
+			t.Errorf("%s by a caller who may only read = %+v, %v", tool.Name, r, err)
 		}
 	}
 	if sent := writes(sb.Requests()); len(sent) > 0 {

@@ -12,14 +12,16 @@ import (
 
 // create_client: POST /contacts or POST /companies,
 // https://docs.heffl.com/api-v2-reference/objects/create-company
-var createClient = tool[ClientArgs, ClientResult]{
+var createClient = tool{
 	Name:     "create_client",
 	Title:    "Create a contact or company",
 	About:    "Add one contact (a person) or company. Give only what the user said; names work for IDs. Custom fields are further properties, by key (cf_*) or label. Safe to repeat: the same call never makes two.",
 	Effect:   Adds,
+	Args:     of[ClientArgs](),
+	Result:   of[ClientResult](),
 	EntityOf: clientEntity,
 	Complete: holdToType,
-	Run:      runCreateClient,
+	Run:      typed(runCreateClient),
 }
 
 // ClientArgs is what the model sends: type, which says where the rest is sent to, and the body of POST

@@ -17,17 +17,19 @@ import (
 )
 
 // create_deal: POST /deals, https://docs.heffl.com/api-v2-reference/objects/create-deal
-var createDeal = tool[DealArgs, DealResult]{
+var createDeal = tool{
 	Name:  "create_deal",
 	Title: "Create a deal",
 	About: "Open one deal in Heffl. Give only what the user said, in the user's own words: names, e-mails and labels become IDs, " +
 		"and nothing is guessed. Custom fields are further properties, by key (cf_*) or label. Safe to repeat: the same call never makes two.",
 	Effect:     Adds,
+	Args:       of[DealArgs](),
+	Result:     of[DealResult](),
 	Entity:     "deals",
 	Knows:      true,
 	Complete:   fillLineItems,
 	PerMessage: true,
-	RunDoc:     runCreateDeal,
+	Run:        runCreateDeal,
 }
 
 // DealArgs is what the model sends: the body of POST /deals under Heffl's own names, with words

@@ -9,14 +9,16 @@ import (
 )
 
 // create_task: POST /tasks, https://docs.heffl.com/api-v2-reference/objects/create-task
-var createTask = tool[TaskArgs, TaskResult]{
+var createTask = tool{
 	Name:     "create_task",
 	Title:    "Create a task",
 	About:    "Add a follow-up to a deal, a lead or neither. Names work for IDs; custom fields by key (cf_*) or label. Safe to repeat: the same call never makes two.",
 	Effect:   Adds,
+	Args:     of[TaskArgs](),
+	Result:   of[TaskResult](),
 	Entity:   "tasks",
 	Complete: oneSubject,
-	Run:      runCreateTask,
+	Run:      typed(runCreateTask),
 }
 
 // TaskArgs is what the model sends: the body of POST /tasks under Heffl's own names, but for what the

@@ -16,12 +16,14 @@ import (
 
 // describe_workspace: the lists of reference data, https://docs.heffl.com/api-v2/id-prefixes, and
 // of custom fields, https://docs.heffl.com/api-v2/custom-fields
-var describeWorkspace = tool[DescribeArgs, Description]{
+var describeWorkspace = tool{
 	Name:   "describe_workspace",
 	Title:  "Describe the workspace",
 	About:  "Show what there is for deals: all in one call, or the parts asked for. Pipelines come with stages.",
 	Effect: ReadOnly,
-	Run:    runDescribeWorkspace,
+	Args:   of[DescribeArgs](),
+	Result: of[Description](),
+	Run:    typed(runDescribeWorkspace),
 }
 
 // DescribeArgs say what of the workspace to show.

@@ -11,12 +11,14 @@ import (
 )
 
 // find_clients: GET /contacts and GET /companies, https://docs.heffl.com/api-v2/listing-and-filters
-var findClients = tool[FindClientsArgs, FindClientsResult]{
+var findClients = tool{
 	Name:   "find_clients",
 	Title:  "Find clients",
 	About:  "Find contacts and companies, the likeliest first; without a query, the newest.",
 	Effect: ReadOnly,
-	Run:    runFindClients,
+	Args:   of[FindClientsArgs](),
+	Result: of[FindClientsResult](),
+	Run:    typed(runFindClients),
 }
 
 // FindClientsArgs say which clients to look for.

@@ -19,13 +19,15 @@ import (
 )
 
 // find_deals: GET /deals, https://docs.heffl.com/api-v2-reference/objects/list-deals
-var findDeals = tool[FindDealsArgs, FoundDeals]{
+var findDeals = tool{
 	Name:     "find_deals",
 	Title:    "Find deals",
 	About:    "Deals that fit all arguments, the newest first; or one whole deal by id.",
 	Effect:   ReadOnly,
+	Args:     of[FindDealsArgs](),
+	Result:   of[FoundDeals](),
 	Complete: aloneByID,
-	Run:      runFindDeals,
+	Run:      typed(runFindDeals),
 }
 
 // FindDealsArgs says which deals to find. What is left out does not count.

@@ -32,7 +32,7 @@ func TestHandler(t *testing.T) {
 	m.Use(through("three"))
 	names := []string{"unknown", ""}
 	for _, t := range all {
-		names = append(names, t.name())
+		names = append(names, t.Name)
 	}
 	for _, readOnly := range []bool{false, true} {
 		ctx := as(t.Context(), Caller{ReadOnly: readOnly})

@@ -18,7 +18,7 @@ func (d *Deps) instructions() (string, error) {
 	}
 	has := map[string]bool{}
 	for _, t := range all {
-		has[t.name()] = d.serves(t.name())
+		has[t.Name] = d.serves(t.Name)
 	}
 	text, err := pages.Fill("instructions.md", has)
 	return strings.TrimSpace(text), err

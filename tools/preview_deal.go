@@ -8,16 +8,18 @@ import (
 	"heffl-mcp/schema"
 )
 
-var previewDeal = tool[DealArgs, PreviewResult]{
+var previewDeal = tool{
 	Name:       "preview_deal",
 	Title:      "Preview a deal",
 	About:      "What create_deal would send for the same arguments, how each name was understood, and a deal that looks the same. Sends nothing.",
 	Effect:     ReadOnly,
+	Args:       of[DealArgs](),
+	Result:     of[PreviewResult](),
 	Entity:     createDeal.Entity,
 	Bare:       true,
 	Complete:   createDeal.Complete,
 	PerMessage: true,
-	RunDoc:     runPreviewDeal,
+	Run:        runPreviewDeal,
 }
 
 // PreviewResult is what create_deal would do.

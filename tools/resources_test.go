@@ -239,15 +239,15 @@ func TestInstructions(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, t := range chosen {
-			d.served[t.name()] = true
+			d.served[t.Name] = true
 		}
 		text, err := d.instructions()
 		if err != nil || len(text) > 2000 {
 			t.Errorf("instructions = %d bytes, %v; want at most 2,000", len(text), err)
 		}
 		for _, tool := range all {
-			if strings.Contains(text, tool.name()) != d.served[tool.name()] {
-				t.Errorf("instructions for %+v name %s: %v, want %v:\n%s", test.Tools, tool.name(), !d.served[tool.name()], d.served[tool.name()], text)
+			if strings.Contains(text, tool.Name) != d.served[tool.Name] {
+				t.Errorf("instructions for %+v name %s: %v, want %v:\n%s", test.Tools, tool.Name, !d.served[tool.Name], d.served[tool.Name], text)
 			}
 		}
 	}

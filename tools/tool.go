@@ -32,7 +32,7 @@ import (
 )
 
 // all is every tool, in the order in which they are advertised.
-var all = []declaration{
+var all = []tool{
 	createDeal,
 	previewDeal,
 	findClients,
@@ -121,7 +121,7 @@ func NewServer(d Deps) (*Server, error) {
 	}
 	d.served = map[string]bool{}
 	for _, t := range chosen {
-		d.served[t.name()] = true
+		d.served[t.Name] = true
 	}
 	instructions, err := d.instructions()
 	if err != nil {
@@ -149,36 +149,36 @@ func NewServer(d Deps) (*Server, error) {
 			s.knows = append(s.knows, knowing{tool, as})
 		}
 		built = append(built, tool)
-		s.handlers[t.name()] = &handler{own: tool.Handler, around: tool.Handler, harmless: t.effect() == ReadOnly}
+		s.handlers[t.Name] = &handler{own: tool.Handler, around: tool.Handler, harmless: t.Effect == ReadOnly}
 	}
 	s.AddTools(built...)
 	return s, nil
 }
 
 // toolsets are groups of tools that a setting may name at once.
-var toolsets = map[string][]declaration{"deals": all}
+var toolsets = map[string][]tool{"deals": all}
 
 // choose picks the tools that are served, in the order in which they are advertised.
-func choose(names []string, readOnly bool) ([]declaration, error) {
+func choose(names []string, readOnly bool) ([]tool, error) {
 	if len(names) == 0 {
 		names = []string{"deals"}
 	}
 	wanted := map[string]bool{}
 	for _, name := range names {
 		set, ok := toolsets[name]
-		if i := slices.IndexFunc(all, func(t declaration) bool { return t.name() == name }); !ok && i >= 0 {
+		if i := slices.IndexFunc(all, func(t tool) bool { return t.Name == name }); !ok && i >= 0 {
 			set, ok = all[i:i+1], true
 		}
 		if !ok {
 			return nil, fmt.Errorf("there is no tool or toolset %q; there are %s", name, strings.Join(choices(), ", "))
 		}
 		for _, t := range set {
-			wanted[t.name()] = true
+			wanted[t.Name] = true
 		}
 	}
-	var chosen []declaration
+	var chosen []tool
 	for _, t := range all {
-		if wanted[t.name()] && (!readOnly || t.effect() == ReadOnly) {
+		if wanted[t.Name] && (!readOnly || t.Effect == ReadOnly) {
 			chosen = append(chosen, t)
 		}
 	}
@@ -192,7 +192,7 @@ func choose(names []string, readOnly bool) ([]declaration, error) {
 func choices() []string {
 	names := slices.Sorted(maps.Keys(toolsets))
 	for _, t := range all {
-		names = append(names, t.name())
+		names = append(names, t.Name)
 	}
 	return names
 }
@@ -222,13 +222,14 @@ func (e Effect) annotations(title string) mcp.ToolAnnotation {
 	}
 }
 
-// A tool is declared by its arguments A and its result R, two structs with json and jsonschema
-// tags, and what it does.
-type tool[A, R any] struct {
+// A tool is declared by its arguments and its result, two structs with json and jsonschema tags, and what it does.
+type tool struct {
 	Name   string // [a-z][a-z_]*, at most 40 characters: part of the program's API
 	Title  string // for people
 	About  string // for models: when to use it and where its inputs come from; paid for on every request
 	Effect Effect
+	Args   structure
+	Result structure
 	Entity string // whose custom fields the arguments may hold: "deals", "contacts" ...; empty: none
 	// EntityOf, if any, is Entity where it depends on the arguments.
 	EntityOf func(args object) string
@@ -239,34 +240,51 @@ type tool[A, R any] struct {
 	// Complete, if any, adds to arguments whose words are understood what follows from them, or
 	// finds what else is wrong with them.
 	Complete func(context.Context, *reading) error
-	Run      func(context.Context, *call, A) (*answer, error)
-	// RunDoc stands in the place of Run where the arguments go on as they came: they are not decoded, and it has c.doc.
-	RunDoc func(context.Context, *call) (*answer, error)
+	// Run has the arguments in c.doc, or is typed.
+	Run func(ctx context.Context, c *call) (*answer, error)
 }
 
-func (t tool[A, R]) name() string   { return t.Name }
-func (t tool[A, R]) effect() Effect { return t.Effect }
+// typed has run get the arguments as the struct that they are declared by.
+func typed[A any](run func(context.Context, *call, A) (*answer, error)) func(context.Context, *call) (*answer, error) {
+	return func(ctx context.Context, c *call) (*answer, error) {
+		var args A
+		if err := c.in.Decode(c.raw, &args); err != nil {
+			return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil, nil)
+		}
+		return run(ctx, c, args)
+	}
+}
 
-func (t tool[A, R]) entity(args object) string {
+// A structure is a struct of which a schema is made.
+type structure struct {
+	of     reflect.Type
+	schema func(schema.Use) (*schema.Schema, error)         // of its tags
+	stored func(schema.Use, json.RawMessage) *schema.Schema // which has been made before
+}
+
+func of[T any]() structure {
+	return structure{reflect.TypeFor[T](), schema.For[T], schema.Published[T]}
+}
+
+func (s structure) published(name string, use schema.Use) (*schema.Schema, error) {
+	if raw := stored(name); raw != nil {
+		return s.stored(use, raw), nil
+	}
+	return s.schema(use)
+}
+
+func (t tool) entity(args object) string {
 	if t.EntityOf != nil {
 		return t.EntityOf(args)
 	}
 	return t.Entity
 }
 
-// A declaration is a tool[A, R] of any A and R.
-type declaration interface {
-	name() string
-	effect() Effect
-	// build makes the tool, and says how it is advertised in a workspace; nil: always the same. The
-	// tool calls after when a call has ended.
-	build(d *Deps, after func()) (server.ServerTool, func(workspace.Known) mcp.Tool, error)
-}
-
 // A call is one call of a tool: what it works with, and its arguments.
 type call struct {
 	*Deps
 	tool     string
+	in       *schema.Schema           // of its arguments
 	raw      json.RawMessage          // the arguments, valid and with IDs for words
 	doc      object                   // the same, read
 	given    object                   // as they came or were repaired, less what is for this server alone
@@ -296,19 +314,21 @@ type answer struct {
 // ours begins the names of what this server, not Heffl or the protocol, says in _meta.
 const ours = "heffl-mcp/"
 
-func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(workspace.Known) mcp.Tool, error) {
-	if t.Name == "" || t.Title == "" || t.About == "" || t.Effect == 0 || (t.Run == nil) == (t.RunDoc == nil) {
-		return server.ServerTool{}, nil, fmt.Errorf("tool %q: a declaration needs a name, a title, an about, an effect and a run", t.Name)
+// build makes the tool, and says how it is advertised in a workspace; nil: always the same. The tool calls after when a
+// call has ended.
+func (t tool) build(d *Deps, after func()) (server.ServerTool, func(workspace.Known) mcp.Tool, error) {
+	if t.Name == "" || t.Title == "" || t.About == "" || t.Effect == 0 || t.Args.of == nil || t.Result.of == nil || t.Run == nil {
+		return server.ServerTool{}, nil, fmt.Errorf("tool %q: a declaration needs a name, a title, an about, an effect, arguments, a result and a run", t.Name)
 	}
-	in, err := schemaOf[A](t.Name+".input", schema.Input)
+	in, err := t.Args.published(t.Name+".input", schema.Input)
 	if err != nil {
 		return server.ServerTool{}, nil, fmt.Errorf("tool %s: arguments: %w", t.Name, err)
 	}
-	out, err := schemaOf[R](t.Name+".output", schema.Output)
+	out, err := t.Result.published(t.Name+".output", schema.Output)
 	if err != nil {
 		return server.ServerTool{}, nil, fmt.Errorf("tool %s: result: %w", t.Name, err)
 	}
-	names := namingsOf(reflect.TypeFor[A]())
+	names := namingsOf(t.Args.of)
 	published := in.JSON()
 	if t.Bare && d.serves(createDeal.Name) {
 		if published = stored(t.Name + ".bare"); published == nil {
@@ -324,7 +344,7 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 		who := d.caller(ctx)
 		r := report(ctx, t.Name, t.Effect, who, req)
 		tell := d.progress(ctx, req)
-		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, raw: arguments(req), tell: func(wait time.Duration) {
+		c := &call{Deps: d.callers.of(who.Key), tool: t.Name, in: in, raw: arguments(req), tell: func(wait time.Duration) {
 			r.waited.Add(int64(wait))
 			tell(wait)
 		}}
@@ -340,7 +360,7 @@ func (t tool[A, R]) build(d *Deps, after func()) (server.ServerTool, func(worksp
 		defer cancel()
 		var misstated []string
 		c.source, misstated = sourceOf(req)
-		a, err := t.run(heffl.OnWait(ctx, c.tell), c, in, names, misstated)
+		a, err := t.run(heffl.OnWait(ctx, c.tell), c, names, misstated)
 		if err != nil {
 			f := explain(err)
 			f.text = c.Heffl.Redact(f.text) // a key that stands in the arguments comes back in no fault
@@ -379,16 +399,10 @@ func stored(name string) json.RawMessage {
 	return raw
 }
 
-func schemaOf[T any](name string, use schema.Use) (*schema.Schema, error) {
-	if raw := stored(name); raw != nil {
-		return schema.Published[T](use, raw), nil
-	}
-	return schema.For[T](use)
-}
-
 // run is the way of one call: bytes in, words understood, every fault named or the tool's work done. Misstated
 // is what is wrong beside the arguments.
-func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names []naming, misstated []string) (*answer, error) {
+func (t tool) run(ctx context.Context, c *call, names []naming, misstated []string) (*answer, error) {
+	in := c.in
 	faults := in.Check(c.raw)
 	if len(faults) > 0 {
 		if c.raw, c.repairs = in.Repair(c.raw, faults, c.Zone); len(c.repairs) > 0 {
@@ -431,23 +445,11 @@ func (t tool[A, R]) run(ctx context.Context, c *call, in *schema.Schema, names [
 			return nil, refusal(r.faults, r.problems, c.repairs)
 		}
 	}
-	a, err := t.do(ctx, c, in)
+	a, err := t.Run(ctx, c)
 	if err == nil {
 		a.add(c)
 	}
 	return a, err
-}
-
-// do carries out a call whose arguments are understood.
-func (t tool[A, R]) do(ctx context.Context, c *call, in *schema.Schema) (*answer, error) {
-	if t.RunDoc != nil {
-		return t.RunDoc(ctx, c)
-	}
-	var args A
-	if err := in.Decode(c.raw, &args); err != nil {
-		return nil, refusal([]schema.Fault{{Keyword: "json", Got: err.Error(), Want: "arguments as the schema says"}}, nil, nil)
-	}
-	return t.Run(ctx, c, args)
 }
 
 // add says how the call's arguments were understood.

@@ -220,19 +220,17 @@ func TestAdvertised(t *testing.T) {
 func TestSchemas(t *testing.T) {
 	t.Parallel()
 	for _, d := range all {
-		in, out, err := d.(interface {
-			schemas() (in, out *schema.Schema, err error)
-		}).schemas()
+		in, out, err := d.schemas()
 		if err != nil {
-			t.Errorf("%s: %v", d.name(), err)
+			t.Errorf("%s: %v", d.Name, err)
 			continue
 		}
 		want := map[string]json.RawMessage{".input": in.JSON(), ".output": out.JSON()}
-		if d.name() == previewDeal.Name {
+		if d.Name == previewDeal.Name {
 			want[".bare"] = in.Bare()
 		}
 		for what, raw := range want {
-			name := filepath.Join("schemas", d.name()+what+".json")
+			name := filepath.Join("schemas", d.Name+what+".json")
 			if *update {
 				if err := os.WriteFile(name, raw, 0o666); err != nil {
 					t.Fatal(err)
@@ -245,9 +243,9 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-func (t tool[A, R]) schemas() (in, out *schema.Schema, err error) {
-	in, err = schema.For[A](schema.Input)
-	out, err2 := schema.For[R](schema.Output)
+func (t tool) schemas() (in, out *schema.Schema, err error) {
+	in, err = t.Args.schema(schema.Input)
+	out, err2 := t.Result.schema(schema.Output)
 	if err := errors.Join(err, err2); err != nil {
 		return nil, nil, err
 	}
@@ -257,13 +255,9 @@ func (t tool[A, R]) schemas() (in, out *schema.Schema, err error) {
 func TestDeclarations(t *testing.T) {
 	t.Parallel()
 	whole := createDeal
-	for name, spoil := range map[string]func(*tool[DealArgs, DealResult]){
-		"name": func(t *tool[DealArgs, DealResult]) { t.Name = "" }, "title": func(t *tool[DealArgs, DealResult]) { t.Title = "" },
-		"about": func(t *tool[DealArgs, DealResult]) { t.About = "" }, "effect": func(t *tool[DealArgs, DealResult]) { t.Effect = 0 },
-		"run": func(t *tool[DealArgs, DealResult]) { t.Run, t.RunDoc = nil, nil },
-		"one run alone": func(t *tool[DealArgs, DealResult]) {
-			t.Run = func(context.Context, *call, DealArgs) (*answer, error) { return nil, nil }
-		},
+	for name, spoil := range map[string]func(*tool){
+		"name": func(t *tool) { t.Name = "" }, "title": func(t *tool) { t.Title = "" }, "about": func(t *tool) { t.About = "" }, "effect": func(t *tool) { t.Effect = 0 },
+		"arguments": func(t *tool) { t.Args = structure{} }, "result": func(t *tool) { t.Result = structure{} }, "run": func(t *tool) { t.Run = nil },
 	} {
 		broken := whole
 		spoil(&broken)

@@ -11,14 +11,16 @@ import (
 )
 
 // update_deal: PATCH /deals/{id}, https://docs.heffl.com/api-v2/agent-workflows
-var updateDeal = tool[UpdateDealArgs, DealResult]{
+var updateDeal = tool{
 	Name:  "update_deal",
 	Title: "Change a deal",
 	About: "Change one deal; what is left out stays. A stage of type WON or LOST closes it. Names work as IDs. " +
 		"Custom fields are further properties, by key (cf_*) or label.",
 	Effect: Changes,
+	Args:   of[UpdateDealArgs](),
+	Result: of[DealResult](),
 	Entity: "deals",
-	Run:    runUpdateDeal,
+	Run:    typed(runUpdateDeal),
 }
 
 // UpdateDealArgs is which deal is to change, and the body of PATCH /deals/{id} under Heffl's own
