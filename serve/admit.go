@@ -1,9 +1,9 @@
 package serve
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -100,7 +100,10 @@ func (s *site) message(w http.ResponseWriter, r *http.Request) (env envelope, bo
 	if r.ContentLength > s.maxBody { // so none of it need be read
 		err = &http.MaxBytesError{Limit: s.maxBody}
 	} else {
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
+		var all bytes.Buffer
+		all.Grow(int(min(max(r.ContentLength, 0), keep)) + bytes.MinRead) // so that it grows no more, as most are
+		_, err = all.ReadFrom(http.MaxBytesReader(w, r.Body, s.maxBody))
+		body = all.Bytes()
 	}
 	if err == nil {
 		err = control.SetReadDeadline(time.Time{}) // the answer may take longer

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,10 @@ func (s *site) enter(w http.ResponseWriter, r *http.Request, keyless bool) (*htt
 	if denied != nil {
 		s.deny(w, r, denied)
 		return nil, false
+	}
+	brings := func(credential string) bool { return r.Header[credential] != nil }
+	if !s.guarded && !slices.ContainsFunc(credentials, brings) {
+		return r, true
 	}
 	ctx := r.Context()
 	if s.guarded {

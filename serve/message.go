@@ -400,8 +400,12 @@ const eventStart = "event: message\ndata: "
 
 // writeEvent writes a message that ends in a newline as one event, in one piece.
 func writeEvent(w io.Writer, message []byte) error {
-	event := make([]byte, 0, len(eventStart)+len(message)+1)
-	event = append(append(append(event, eventStart...), message...), '\n')
-	_, err := w.Write(event)
+	event := frames.Get().(*frame)
+	defer event.release()
+	event.Reset()
+	event.WriteString(eventStart)
+	event.Write(message)
+	event.WriteByte('\n')
+	_, err := w.Write(event.Bytes())
 	return err
 }

@@ -123,8 +123,8 @@ func withBody(r *http.Request, body []byte) *http.Request {
 
 // exchange serves a request, or a notification, that has one answer.
 func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, body []byte) {
-	session := newSession(postQueue)
-	session.Initialize() // no handshake is remembered
+	session := newSession(0) // until there is something to say
+	session.Initialize()     // no handshake is remembered
 	plain := isPlainCall(r, env)
 	if !plain {
 		w, body = exactID(w, env.ID, body)
@@ -133,11 +133,10 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 		out:    w,
 		header: make(http.Header),
 		log:    s.log,
-		notes:  session.queue,
 		mute:   env.kind != request || !takesEvents(r),
 		stop:   make(chan struct{}),
 	}
-	session.noted = x.begin
+	session.noted = func() { x.begin(session) }
 	defer x.finish()
 	defer func() {
 		if v := recover(); v != nil {
@@ -199,19 +198,24 @@ type exchange struct {
 	out    http.ResponseWriter
 	header http.Header // mcp-go's: kept apart, because the stream may have begun
 	log    *slog.Logger
-	notes  <-chan mcp.JSONRPCNotification
 	mute   bool // notifications are dropped
 
 	once      sync.Once
+	notes     <-chan mcp.JSONRPCNotification
 	stop      chan struct{}
 	forward   sync.WaitGroup
 	streaming bool // owned by forward, until it has ended
 	finished  bool
 }
 
-// begin has notifications forwarded, from before the first on: most calls have none.
-func (x *exchange) begin() {
-	x.once.Do(func() { x.forward.Go(x.forwardNotes) })
+// begin gives a session its queue and has what comes there forwarded, from before the first notification on: most calls have
+// none. One that comes after the response finds no room.
+func (x *exchange) begin(s *session) {
+	x.once.Do(func() {
+		s.queue = make(chan mcp.JSONRPCNotification, postQueue)
+		x.notes = s.queue
+		x.forward.Go(x.forwardNotes)
+	})
 }
 
 // forwardNotes writes notifications as they come, until stop.
