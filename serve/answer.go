@@ -47,7 +47,7 @@ func (c core) answer(ctx context.Context, s *session, env envelope, message []by
 	ctx = c.mcp.WithContext(ctx, s)
 	r := c.direct(ctx, env)
 	if r == nil {
-		r = c.mcp.HandleMessage(ctx, message)
+		r = c.mcp.HandleMessage(env.of(ctx), message)
 		if touch != nil {
 			touch(r)
 		}

@@ -57,7 +57,7 @@ type envelope struct {
 	tool      string          // that an ordinary tools/call is for (see Tools); empty: it is none
 }
 
-// of is the context of a call, with its arguments.
+// of is the context of a call with its arguments, for mcp-go to hand on.
 func (e envelope) of(ctx context.Context) context.Context {
 	if e.arguments == nil {
 		return ctx

@@ -76,7 +76,7 @@ func newPeer(of core, emit func(message []byte) error, flush func() error) *peer
 // outlives what brought it in.
 func (p *peer) begin(ctx context.Context, env envelope, message []byte) *call {
 	c := &call{env: env, message: message}
-	c.ctx, c.cancel = context.WithCancel(env.of(context.WithoutCancel(ctx)))
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[c] = struct{}{}

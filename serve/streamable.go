@@ -148,7 +148,6 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 	}()
 	ctx, cancel := s.callContext(r)
 	defer cancel()
-	ctx = env.of(ctx)
 	if plain {
 		f, ok := s.answer(context.WithValue(ctx, headerKey{}, r.Header), session, env, body, nil)
 		defer f.release()
@@ -161,7 +160,7 @@ func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, bo
 		_, _ = x.Write(f.Bytes()) // the client may have gone by now
 		return
 	}
-	s.streamable.ServeHTTP(x, withBody(r.WithContext(context.WithValue(ctx, sessionKey{}, session)), body))
+	s.streamable.ServeHTTP(x, withBody(r.WithContext(context.WithValue(env.of(ctx), sessionKey{}, session)), body))
 }
 
 // isPlainCall reports whether a request is a tools/call of a revision before 2026-07-28. Over HTTP there is nothing more
