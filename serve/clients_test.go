@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,12 +33,17 @@ var ways = []struct{ transport, revision string }{
 // open starts a server for one client: its standard input and output, or its URL.
 func open(t *testing.T, s *server.MCPServer, way string) (url string, in io.ReadCloser, out io.WriteCloser) {
 	t.Helper()
+	return openWith(t, s, nil, way)
+}
+
+func openWith(t *testing.T, s *server.MCPServer, tools serve.Tools, way string) (url string, in io.ReadCloser, out io.WriteCloser) {
+	t.Helper()
 	if way == "stdio" {
 		inR, inW := io.Pipe()
 		outR, outW := io.Pipe()
 		end := make(chan error, 1)
 		go func() {
-			end <- (&serve.Stdio{MCP: s}).Serve(context.WithoutCancel(t.Context()), inR, outW)
+			end <- (&serve.Stdio{MCP: s, Tools: tools}).Serve(context.WithoutCancel(t.Context()), inR, outW)
 			outW.Close()
 		}()
 		t.Cleanup(func() {
@@ -50,7 +56,7 @@ func open(t *testing.T, s *server.MCPServer, way string) (url string, in io.Read
 		judgedIn, judgedOut := mcpspec.Pipes(inW, outR, func(err error) { t.Error(err) })
 		return "", judgedOut, judgedIn
 	}
-	web := httptest.NewServer((&serve.HTTP{MCP: s}).Handler())
+	web := httptest.NewServer((&serve.HTTP{MCP: s, Tools: tools}).Handler())
 	t.Cleanup(web.Close)
 	return web.URL + "/" + way, nil, nil
 }
@@ -189,5 +195,60 @@ func TestMCPGoClient(t *testing.T) {
 			}
 			calls.Wait()
 		})
+	}
+}
+
+// oneTool is a server that has one.
+type oneTool struct {
+	*server.MCPServer
+	handle server.ToolHandlerFunc
+}
+
+func (s oneTool) Handler(context.Context, string) server.ToolHandlerFunc { return s.handle }
+
+// Nobody waits for a call that has come from without once its context is done, whichever way it goes; for one of this program
+// somebody does.
+func TestAwaited(t *testing.T) {
+	t.Parallel()
+	s := oneTool{server.NewMCPServer("toy", "1"), func(ctx context.Context, _ mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
+		return mcpgo.NewToolResultText(strconv.FormatBool(serve.Awaited(ctx))), nil
+	}}
+	s.AddTool(mcpgo.NewTool("awaited"), s.handle)
+	for _, way := range ways {
+		for _, tools := range []serve.Tools{nil, s} {
+			var tr mcp.Transport
+			switch url, in, out := openWith(t, s.MCPServer, tools, way.transport); way.transport {
+			case "stdio":
+				tr = &mcp.IOTransport{Reader: in, Writer: out}
+			case "mcp":
+				tr = &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
+			case "sse":
+				tr = &mcp.SSEClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
+			}
+			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), tr, &mcp.ClientSessionOptions{ProtocolVersion: way.revision})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "awaited", Arguments: map[string]any{}})
+			if err != nil || r.Content[0].(*mcp.TextContent).Text != "false" {
+				t.Errorf("%s, %s, around mcp-go: %t: a call is awaited: %v, %v", way.transport, way.revision, tools != nil, r, err)
+			}
+			if err := session.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	within, err := client.NewInProcessClient(s.MCPServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer within.Close()
+	if _, err := within.Initialize(t.Context(), mcpgo.InitializeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	var req mcpgo.CallToolRequest
+	req.Params.Name = "awaited"
+	if r, err := within.CallTool(t.Context(), req); err != nil || r.Content[0].(mcpgo.TextContent).Text != "true" {
+		t.Errorf("a call of the program's own is not awaited: %v, %v", r, err)
 	}
 }
