@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix || aix
 
 package heffl
 
@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
-// alive reports whether a connection that has been idle is still one. Nothing tells here, so that only one which was used a moment
-// ago is taken for one: a request on a dead connection would have to be looked for.
-func alive(_ syscall.RawConn, idle time.Duration) bool { return idle < time.Second }
+// listen is how long an idle connection is listened to before it is used: there is no way to ask whether anything has come.
+const listen = time.Millisecond
+
+func alive(syscall.RawConn) bool { return true }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !aix
 
 package heffl
 
@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// alive reports whether a connection that has been idle is still one: there is nothing to be read from it, neither its end nor
-// what nobody asked for. One that is none of the system's is.
-func alive(conn syscall.RawConn, _ time.Duration) bool {
+// listen is how long an idle connection is listened to before it is used: not at all, since alive has asked the system.
+const listen = -time.Second
+
+// alive reports whether the system has nothing to be read from a connection, neither its end nor what nobody asked for. Of one that
+// is none of the system's it cannot tell.
+func alive(conn syscall.RawConn) bool {
 	if conn == nil {
 		return true
 	}

@@ -517,7 +517,7 @@ func TestGzip(t *testing.T) {
 		z := gzip.NewWriter(&b)
 		io.WriteString(z, body+strings.Repeat(" ", 10_000))
 		z.Close()
-		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Encoding", "GZip")
 		w.Write(b.Bytes())
 	})
 	resp, err := c.CreateDeal(t.Context(), deal)

@@ -13,8 +13,10 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -47,8 +49,9 @@ const (
 	maxIdle        = 16               // connections that are kept
 	maxIdleTime    = 30 * time.Second // sooner than servers commonly close, so that a request seldom meets a closing connection
 	dialTimeout    = 10 * time.Second
-	maxHeader      = 256 << 10 // bytes before the body of an answer
-	keptBuffer     = 64 << 10  // bytes of the last request that a connection keeps room for
+	lastLook       = 100 * time.Millisecond // for an answer to a request that could not be written whole
+	maxHeader      = 256 << 10              // bytes before the body of an answer
+	keptBuffer     = 64 << 10               // bytes of the last request that a connection keeps room for
 	linkReadBuffer = 4 << 10
 )
 
@@ -63,12 +66,13 @@ func (e *unsent) Unwrap() error { return e.err }
 type link struct {
 	net.Conn
 	pool         *direct
-	raw          syscall.RawConn // below TLS; nil: the connection is none of the system's
+	below        net.Conn        // what TLS runs over; without TLS the same
+	raw          syscall.RawConn // of below; nil: the connection is none of the system's
 	scheme, host string
 	in           *bufio.Reader
 	out          bytes.Buffer
 	room         int64     // how much more of the header of an answer is read
-	since        time.Time // it is idle
+	since        time.Time // it is idle, by the clock on the wall: others stand still while a machine sleeps
 }
 
 var errLongHeader = errors.New("the header of the answer is too long")
@@ -81,6 +85,19 @@ func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p[:min(int64(len(p)), l.room)])
 	l.room -= int64(n)
 	return n, err
+}
+
+// Close closes the connection at once. TLS would say goodbye first, and wait for seconds where nobody reads.
+func (l *link) Close() error { return l.below.Close() }
+
+// quiet reports whether nothing has come on an idle connection, neither its end nor what nobody asked for. TLS may have read it
+// already, so it is asked too, without waiting for the network.
+func (l *link) quiet() bool {
+	if !alive(l.raw) || l.SetReadDeadline(time.Now().Add(listen)) != nil {
+		return false
+	}
+	_, err := l.in.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded) && l.SetReadDeadline(time.Time{}) == nil
 }
 
 // RoundTrip sends a request and returns its answer, the body of which must be read to its end or closed.
@@ -103,11 +120,23 @@ func (d *direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		stop()
 		_ = l.Close() // it is of no more use
-		return nil, err
+		return nil, because(ctx, err)
 	}
-	resp.Body = &answerBody{ReadCloser: resp.Body, link: l, stop: stop, last: resp.Close || resp.StatusCode == http.StatusSwitchingProtocols}
+	resp.Body = &answerBody{ReadCloser: resp.Body, ctx: ctx, link: l, stop: stop, last: resp.Close || resp.StatusCode == http.StatusSwitchingProtocols}
 	unpack(resp)
 	return resp, nil
+}
+
+// because puts the end of ctx in the place of an error that follows from it.
+func because(ctx context.Context, err error) error {
+	ended := ctx.Err()
+	if ended == nil {
+		return err
+	}
+	if errors.As(err, new(*unsent)) {
+		return &unsent{ended}
+	}
+	return ended
 }
 
 // link is an idle connection or a new one.
@@ -117,10 +146,10 @@ func (d *direct) link(ctx context.Context, to *url.URL) (*link, error) {
 		if l == nil {
 			return d.newLink(ctx, to)
 		}
-		if alive(l.raw, time.Since(l.since)) {
+		if time.Since(l.since) < maxIdleTime && l.quiet() {
 			return l, nil
 		}
-		_ = l.Close() // the server has done so
+		_ = l.Close()
 	}
 }
 
@@ -142,7 +171,7 @@ func (d *direct) newLink(ctx context.Context, to *url.URL) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{pool: d, scheme: to.Scheme, host: to.Host}
+	l := &link{pool: d, below: conn, scheme: to.Scheme, host: to.Host}
 	if s, ok := conn.(syscall.Conn); ok {
 		if l.raw, err = s.SyscallConn(); err != nil {
 			_ = conn.Close()
@@ -201,11 +230,15 @@ func (l *link) exchange(req *http.Request) (*http.Response, error) {
 	if failed != nil && (n == 0 || n <= head && head < whole) {
 		return nil, &unsent{failed}
 	}
-	resp, err := l.readHeader(req)
 	if failed == nil {
-		return resp, err
+		return l.readHeader(req)
 	}
-	if err != nil { // a server that has no use for the rest may have answered before it hung up
+	// A server that has no use for the rest may have answered, and hung up or not.
+	if l.SetReadDeadline(time.Now().Add(lastLook)) != nil {
+		return nil, failed
+	}
+	resp, err := l.readHeader(req)
+	if err != nil {
 		return nil, failed
 	}
 	resp.Close = true
@@ -216,7 +249,7 @@ func (l *link) exchange(req *http.Request) (*http.Response, error) {
 func (l *link) encode(req *http.Request) (head int, err error) {
 	b := &l.out
 	b.Reset()
-	b.WriteString(req.Method + " " + req.URL.RequestURI() + " HTTP/1.1\r\nHost: " + req.URL.Host + "\r\nAccept-Encoding: gzip\r\n")
+	b.WriteString(req.Method + " " + req.URL.RequestURI() + " HTTP/1.1\r\nHost: " + withoutZone(req.URL.Host) + "\r\nAccept-Encoding: gzip\r\n")
 	if req.ContentLength > 0 {
 		b.WriteString("Content-Length: " + strconv.FormatInt(req.ContentLength, 10) + "\r\n")
 	}
@@ -231,6 +264,16 @@ func (l *link) encode(req *http.Request) (head int, err error) {
 		err = errors.New("the body of the request is not as long as it should be")
 	}
 	return head, err
+}
+
+// withoutZone is a host as a server knows it: the zone of an IPv6 address is this machine's business.
+func withoutZone(host string) string {
+	if address, zone, ok := strings.Cut(host, "%"); ok {
+		if i := strings.IndexByte(zone, ']'); i >= 0 {
+			return address + zone[i:]
+		}
+	}
+	return host
 }
 
 // readHeader reads the answer to its body, past what informs of it beforehand.
@@ -257,17 +300,23 @@ func (l *link) readHeader(req *http.Request) (*http.Response, error) {
 // answerBody is the body of an answer. Read to its end it sets the connection free.
 type answerBody struct {
 	io.ReadCloser
-	link *link // nil: it is free, or closed
+	ctx  context.Context // of the request
+	link *link           // nil: it is free, or closed
 	stop func() bool
 	last bool // the connection is of no use for another request
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.release(errors.Is(err, io.EOF) && !b.last)
+	if err == nil {
+		return n, nil
 	}
-	return n, err
+	whole := errors.Is(err, io.EOF)
+	b.release(whole && !b.last)
+	if whole {
+		return n, io.EOF
+	}
+	return n, because(b.ctx, err)
 }
 
 // Close closes the connection of a body that has not been read to its end: what is left of it may never come.
@@ -282,7 +331,7 @@ func (b *answerBody) release(reusable bool) {
 		return
 	}
 	b.link = nil
-	if b.stop() && reusable && l.in.Buffered() == 0 {
+	if b.stop() && reusable {
 		l.pool.put(l)
 		return
 	}
@@ -290,7 +339,7 @@ func (b *answerBody) release(reusable bool) {
 }
 
 func (d *direct) put(l *link) {
-	l.since = time.Now()
+	l.since = time.Now().Round(0)
 	d.mu.Lock()
 	d.idle = append(d.idle, l)
 	var surplus *link
@@ -329,7 +378,7 @@ func (d *direct) expire() {
 
 // unpack has the body of an answer decompressed, as its header says it is compressed.
 func unpack(resp *http.Response) {
-	if resp.Header.Get("Content-Encoding") != "gzip" {
+	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		return
 	}
 	resp.Header.Del("Content-Encoding")

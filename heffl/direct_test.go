@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -248,6 +249,187 @@ func TestProxy(t *testing.T) {
 	if through.Load() != 1 {
 		t.Errorf("%d requests by way of the proxy, want 1", through.Load())
 	}
+}
+
+// gathering holds back what is written, so that it leaves in one piece.
+type gathering struct {
+	net.Conn
+	held []byte
+}
+
+func (g *gathering) Write(p []byte) (int, error) {
+	g.held = append(g.held, p...)
+	return len(p), nil
+}
+
+func (g *gathering) flush() {
+	g.Conn.Write(g.held)
+	g.held = nil
+}
+
+// overTLS starts a server that does as it is told with each connection, whose words leave when it says so, and returns a client of it.
+func overTLS(t *testing.T, talk func(net.Conn, *gathering)) *Client {
+	t.Helper()
+	keys := httptest.NewUnstartedServer(nil)
+	keys.StartTLS()
+	t.Cleanup(keys.Close)
+	c := raw(t, func(conn net.Conn) {
+		g := &gathering{Conn: conn}
+		secured := tls.Server(handshaking{g}, keys.TLS.Clone())
+		if secured.Handshake() == nil {
+			talk(secured, g)
+		}
+	})
+	c.BaseURL = strings.Replace(c.BaseURL, "http:", "https:", 1)
+	roots := x509.NewCertPool()
+	roots.AddCert(keys.Certificate())
+	c.HTTP.Transport.(*direct).tls = &tls.Config{RootCAs: roots}
+	return c
+}
+
+// handshaking writes what is held back before it waits for the other side.
+type handshaking struct{ *gathering }
+
+func (h handshaking) Read(p []byte) (int, error) {
+	h.flush()
+	return h.Conn.Read(p)
+}
+
+// What a server says beyond an answer is not taken for the next one, wherever it waits to be read.
+func TestMoreThanAnAnswer(t *testing.T) {
+	t.Parallel()
+	answers := func(status, id string, pad int) string {
+		body := fmt.Sprintf(`{"id":%q,"data":[],"pad":%q}`, id, strings.Repeat("x", pad))
+		return fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
+	}
+	for _, pad := range []int{0, 12_000} {
+		for _, more := range []string{answers("201 Created", "dl_other", 0), answers("400 Bad Request", "", 0), "x"} {
+			for _, records := range []int{1, 2} {
+				var n atomic.Int32
+				c := overTLS(t, func(conn net.Conn, g *gathering) {
+					in := bufio.NewReader(conn)
+					for {
+						r, err := http.ReadRequest(in)
+						if err != nil {
+							return
+						}
+						io.Copy(io.Discard, r.Body)
+						said := []string{answers("201 Created", fmt.Sprintf("dl_%d", n.Add(1)), pad) + more}
+						if records == 2 {
+							said = []string{strings.TrimSuffix(said[0], more), more}
+						}
+						for _, s := range said {
+							io.WriteString(conn, s)
+						}
+						g.flush()
+					}
+				})
+				for i := range 3 {
+					r, err := c.CreateDeal(t.Context(), deal)
+					if want := fmt.Sprintf("dl_%d", i+1); err != nil || r.ID() != want {
+						t.Errorf("after %d bytes and %.20q in %d records: CreateDeal = %v, %v; want %s", pad, more, records, r, err, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// While a machine sleeps its timers and its clocks stand still, but for that on the wall.
+func TestConnectionOfBeforeSleep(t *testing.T) {
+	t.Parallel()
+	var conns atomic.Int32
+	c := raw(t, func(conn net.Conn) {
+		conns.Add(1)
+		for in := bufio.NewReader(conn); ; {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, r.Body)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"id\":\"dl_1\"}")
+		}
+	})
+	d := c.HTTP.Transport.(*direct)
+	for asleep, want := range []int32{1, 1, 2} {
+		if asleep == 2 {
+			d.mu.Lock()
+			d.idle[0].since = d.idle[0].since.Add(-time.Hour)
+			d.mu.Unlock()
+		}
+		if _, err := c.CreateDeal(t.Context(), deal); err != nil || conns.Load() != want {
+			t.Errorf("request %d: %v on %d connections, want %d", asleep+1, err, conns.Load(), want)
+		}
+	}
+}
+
+// A server that answers, and neither reads the rest of a long request nor hangs up, has answered.
+func TestEarlyAnswerOfAStubbornServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &direct{dial: func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			answered := make(chan struct{})
+			go func() {
+				io.ReadFull(far, make([]byte, 400)) // more than the header
+				io.WriteString(far, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+				close(answered)
+			}()
+			go func() { <-t.Context().Done(); <-answered; far.Close() }()
+			return near, nil
+		}}
+		c := &Client{BaseURL: "http://localhost", Key: testKey, Timeout: 3 * time.Second, HTTP: &http.Client{Transport: d}}
+		began := time.Now()
+		_, err := c.CreateDeal(t.Context(), []byte(`{"title":"`+strings.Repeat("x", 10_000)+`"}`))
+		if e, ok := errors.AsType[*Error](err); !ok || e.Status != 413 || time.Since(began) > 3*time.Second+lastLook {
+			t.Errorf("CreateDeal = %v after %v, want status 413", err, time.Since(began))
+		}
+	})
+}
+
+// TLS would say goodbye to who does not read, and wait for it.
+func TestGivingUpIsPrompt(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := overTLS(t, func(conn net.Conn, _ *gathering) {
+		conn.Read(make([]byte, 1000)) // more than the header
+		cancel()
+		<-t.Context().Done()
+	})
+	closed := make(chan struct{})
+	d := c.HTTP.Transport.(*direct)
+	dialer := d.dial
+	d.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer(ctx, network, address)
+		return &farewell{conn, closed}, err
+	}
+	_, err := c.CreateDeal(ctx, []byte(`{"title":"`+strings.Repeat("x", 16<<20)+`"}`))
+	if !errors.Is(err, context.Canceled) || EffectOf(err) != EffectPending {
+		t.Errorf("CreateDeal = %v, effect %v; want Canceled, pending", err, EffectOf(err))
+	}
+	select {
+	case <-closed:
+	default:
+		t.Error("CreateDeal returned before the connection was closed")
+	}
+}
+
+// farewell holds that nothing is written to a connection between the last failed write and its end.
+type farewell struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (f *farewell) SetWriteDeadline(at time.Time) error {
+	if at.After(time.Now()) { // as TLS does for its goodbye
+		panic("time is given to a last write")
+	}
+	return f.Conn.SetWriteDeadline(at)
+}
+
+func (f *farewell) Close() error {
+	close(f.closed)
+	return f.Conn.Close()
 }
 
 // Over TLS the name of the server is held to its certificate, and connections are kept too.
