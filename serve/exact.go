@@ -16,13 +16,6 @@ import (
 // argumentsKey is where the context of a call has its arguments.
 type argumentsKey struct{}
 
-// Awaited reports whether somebody waits for a call to return when its context is cancelled. Nobody does for what has come
-// from without: a client that takes a call back gets no answer, one that has gone can get none.
-func Awaited(ctx context.Context) bool {
-	_, direct := server.ClientSessionFromContext(ctx).(*session)
-	return !direct && ctx.Value(argumentsKey{}) == nil
-}
-
 // prepare has the tools of a server get their arguments from the context of the call: see takeArguments. A server that
 // is served in several ways is prepared for each, which does it no harm.
 func prepare(mcp *server.MCPServer) { mcp.Use(handOver) }

@@ -46,6 +46,13 @@ func (l *limit) leave(who string) {
 	}
 }
 
+// scarce reports whether places are: more than a quarter of them are taken, or nobody is let in any more.
+func (l *limit) scarce() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.draining || l.n > l.max/4
+}
+
 // drain lets nobody in any more. The channel is closed when all have left.
 func (l *limit) drain() <-chan struct{} {
 	l.mu.Lock()

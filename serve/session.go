@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"crypto/rand"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,8 @@ type session struct {
 	// frame.note) on the same queue, so that all is written in the order in which it happened.
 	queue chan mcp.JSONRPCNotification
 	noted func() // called before mcp-go puts anything there; nil: nobody has to know
+
+	scarce func() bool // whether the places for calls are; nil: always
 
 	ready  atomic.Bool
 	level  atomic.Pointer[mcp.LoggingLevel]
@@ -45,6 +48,14 @@ var (
 // by session and request id.
 func newSession(size int) *session {
 	return &session{id: rand.Text(), queue: make(chan mcp.JSONRPCNotification, size)}
+}
+
+// Awaited reports whether somebody waits for a call to return when its context is cancelled. As a rule nobody does for what has
+// come from without: a client that takes a call back gets no answer, one that has gone can get none. But another call may wait for
+// its place, where those are scarce, and who stops a server for its end.
+func Awaited(ctx context.Context) bool {
+	s, ok := server.ClientSessionFromContext(ctx).(*session)
+	return !ok || s.scarce == nil || s.scarce()
 }
 
 func (s *session) SessionID() string { return s.id }

@@ -27,6 +27,7 @@ func (s *site) getSSE(w http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(w).Flush
 	p := newPeer(s.core, emit, flush)
 	p.owner = ownerOf(r)
+	p.session.scarce = s.calls.scarce
 	const stay = 2 // goroutines, for clients that make one call at a time: one may still be writing
 	p.crew = newCrew(stay, func(c posted) { s.answerOn(p, c) })
 	defer p.crew.close()

@@ -58,6 +58,7 @@ func (s *Stdio) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		maxLine: cmp.Or(s.MaxLine, defaultMaxMessage),
 	}
 	r.lane = newLane(cmp.Or(s.MaxCalls, defaultMaxCalls), r.maxLine, r.work)
+	r.session.scarce = r.lane.scarce
 	prepare(s.MCP)
 	if err := s.MCP.RegisterSession(ctx, r.session); err != nil {
 		return fmt.Errorf("stdio: %w", err)
@@ -274,6 +275,13 @@ func (l *lane) close() <-chan struct{} {
 	l.room.Broadcast()
 	l.checkIdle()
 	return l.idle
+}
+
+// scarce reports whether places are: more than a quarter of them are taken, or the lane is closed.
+func (l *lane) scarce() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed || l.running > l.slots/4
 }
 
 func (l *lane) checkIdle() {

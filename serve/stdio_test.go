@@ -711,3 +711,42 @@ func BenchmarkStdio(b *testing.B) {
 		})
 	}
 }
+
+// Where places are scarce the place of a call is waited for, and at the end of the input its end.
+func TestAwaitedWhereScarce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testAwaitedWhereScarce)
+}
+
+func testAwaitedWhereScarce(t *testing.T) {
+	toy := newToy()
+	awaits := make(chan bool, 1)
+	toy.AddTool(mcp.NewTool("awaited"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		awaits <- serve.Awaited(ctx)
+		return mcp.NewToolResultText("done"), nil
+	})
+	c := converse(t, t.Context(), &serve.Stdio{MCP: toy.MCPServer, MaxCalls: 8})
+	for taken := range 4 {
+		c.send(call("1", "awaited", "{}"))
+		if got, want := receive(t, awaits), taken+1 > 2; got != want {
+			t.Errorf("with %d of 8 places taken a call is awaited: %t, want %t", taken+1, got, want)
+		}
+		c.next()
+		c.send(call("2", "slow", `{"tag":"x"}`))
+		toy.wantStarted(t, "x")
+	}
+	for range 4 {
+		c.send(call("3", "slow", `{"tag":"x"}`))
+		toy.wantStarted(t, "x")
+	}
+	c.send(call("4", "awaited", "{}")) // waits for a place
+	c.in.Close()
+	synctest.Wait()
+	close(toy.release)
+	if !receive(t, awaits) {
+		t.Error("a call that begins after the end of the input is not awaited")
+	}
+	if got, err := c.rest(); len(got) != 9 || err != nil {
+		t.Errorf("the rest is %q, %v; want 9 answers", got, err)
+	}
+}

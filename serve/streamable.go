@@ -124,7 +124,8 @@ func withBody(r *http.Request, body []byte) *http.Request {
 // exchange serves a request, or a notification, that has one answer.
 func (s *site) exchange(w http.ResponseWriter, r *http.Request, env envelope, body []byte) {
 	session := newSession(0) // until there is something to say
-	session.Initialize()     // no handshake is remembered
+	session.scarce = s.calls.scarce
+	session.Initialize() // no handshake is remembered
 	plain := isPlainCall(r, env)
 	if !plain {
 		w, body = exactID(w, env.ID, body)

@@ -374,6 +374,8 @@ func (m *making) rivals(ctx context.Context) ([]journal.Record, error) {
 // attempt sends, as often as it takes until something has left. It returns neither an outcome nor
 // an error where the outcome has to be looked for.
 func (m *making) attempt(ctx context.Context) (*found, error) {
+	m.Followers.Add(1) // until its outcome is kept
+	defer m.Followers.Done()
 	pause := newPause()
 	for {
 		if err := m.ready(ctx); err != nil {
@@ -442,8 +444,6 @@ func (m *making) ready(ctx context.Context) error {
 func (m *making) follow(ctx context.Context) (*heffl.Response, error) {
 	detached := context.WithoutCancel(ctx)
 	if m.Awaited != nil && !m.Awaited(ctx) && within(ctx, m.Timeout) { // it ends in time for whoever waits, so no goroutine is needed
-		m.Followers.Add(1)
-		defer m.Followers.Done()
 		return m.guarded(detached)
 	}
 	type answer struct {
