@@ -1,3 +1,5 @@
+// Changed in heffl-mcp: the metaschemas of a draft are compiled when they are first needed, not at the start.
+
 package jsonschema
 
 import (
