@@ -91,7 +91,7 @@ func (l *link) Read(p []byte) (int, error) {
 func (l *link) Close() error { return l.below.Close() }
 
 // quiet reports whether nothing has come on an idle connection, neither its end nor what nobody asked for. TLS may have read it
-// already, so it is asked too, without waiting for the network.
+// already, so it is asked too, without waiting for the network; of a part of what it needs for a word it says nothing.
 func (l *link) quiet() bool {
 	if !alive(l.raw) || l.SetReadDeadline(time.Now().Add(listen)) != nil {
 		return false
@@ -146,7 +146,7 @@ func (d *direct) link(ctx context.Context, to *url.URL) (*link, error) {
 		if l == nil {
 			return d.newLink(ctx, to)
 		}
-		if time.Since(l.since) < maxIdleTime && l.quiet() {
+		if age := time.Since(l.since); age >= 0 && age < maxIdleTime && l.quiet() { // below 0 the clock was set back, who knows when
 			return l, nil
 		}
 		_ = l.Close()

@@ -29,6 +29,8 @@ func (c *crew[T]) start(task T) {
 	go func() {
 		for more := true; more; task, more = c.next() {
 			c.work(task)
+			var none T
+			task = none // who waits keeps nothing of it
 		}
 	}()
 }

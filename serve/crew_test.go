@@ -1,8 +1,10 @@
 package serve
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
+	"weak"
 )
 
 // Everything that is started is done, at once, before and after close; and no goroutine is left.
@@ -39,6 +41,26 @@ func TestCrew(t *testing.T) {
 		for range 4 {
 			<-begun
 			let <- struct{}{}
+		}
+	})
+}
+
+// A goroutine that waits keeps nothing of what it did last: a call may have megabytes, and a key.
+func TestCrewKeepsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(1, func(*[1 << 20]byte) {})
+		defer c.close()
+		var last weak.Pointer[[1 << 20]byte]
+		func() {
+			task := new([1 << 20]byte)
+			last = weak.Make(task)
+			c.start(task)
+		}()
+		synctest.Wait()
+		runtime.GC()
+		if last.Value() != nil {
+			t.Error("what was done is kept while its goroutine waits")
 		}
 	})
 }

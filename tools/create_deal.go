@@ -137,7 +137,7 @@ func (r *reading) fillLineItem(ctx context.Context, path string, item object) (o
 	case !ok:
 		r.problems = append(r.problems, fmt.Sprintf("%s: %s missing; give it, or productId (a product's name, SKU or ID), whose name and price are then used", path, strings.Join(missing, " and ")))
 		return item, nil
-	case slices.ContainsFunc(r.words, func(w words) bool { return w.path == path+".productId" && w.err != nil }):
+	case r.unclear(path + ".productId"):
 		return item, nil // what is wrong with it is told
 	}
 	p, there, err := r.Workspace.Product(ctx, id)

@@ -572,8 +572,18 @@ func (r *reading) lacksScope() bool {
 	return r.scope.pipeline == "" && slices.ContainsFunc(r.names, func(n naming) bool {
 		return givesScope(n.kind) &&
 			(slices.ContainsFunc(r.faults, func(f schema.Fault) bool { return f.In(n.name) }) ||
-				slices.ContainsFunc(r.words, func(w words) bool { return w.path == n.name && w.err != nil }))
+				r.unclear(n.name))
 	})
+}
+
+// unclear reports whether what stands at a path was looked up and not understood. Others may be on their way.
+func (r *reading) unclear(path string) bool {
+	for i := range r.words { // not copied: a goroutine may be filling in another
+		if w := &r.words[i]; w.path == path {
+			return w.err != nil
+		}
+	}
+	return false
 }
 
 // apply writes what was understood into the arguments.
