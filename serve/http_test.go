@@ -114,7 +114,12 @@ type stream struct {
 
 func (w *web) stream(method, path, body string, headers ...string) *stream {
 	w.t.Helper()
-	s := &stream{w.t, w.do(w.t.Context(), method, path, strings.NewReader(body), headers...), make(chan string, 1000)}
+	resp := w.do(w.t.Context(), method, path, strings.NewReader(body), headers...)
+	for late := time.Now().Add(20 * time.Second); resp.StatusCode == http.StatusServiceUnavailable && time.Now().Before(late); {
+		resp.Body.Close() // the places of those who have gone are free when the server has noticed
+		resp = w.do(w.t.Context(), method, path, strings.NewReader(body), headers...)
+	}
+	s := &stream{w.t, resp, make(chan string, 1000)}
 	if s.resp.StatusCode != http.StatusOK {
 		w.t.Fatalf("%s %s = %s", method, path, s.resp.Status)
 	}
