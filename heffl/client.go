@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -62,29 +61,6 @@ type Response struct {
 
 	id     string          // of object
 	object json.RawMessage // in Body; nil: not looked for yet
-}
-
-// shared is what all clients send through that name nothing else.
-var shared = &direct{
-	dial:    (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-	proxy:   http.ProxyFromEnvironment,
-	proxied: throughProxy,
-}
-
-var throughProxy = &http.Transport{
-	Proxy:                  http.ProxyFromEnvironment,
-	DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-	TLSHandshakeTimeout:    dialTimeout,
-	MaxIdleConnsPerHost:    maxIdle,
-	IdleConnTimeout:        maxIdleTime,
-	MaxResponseHeaderBytes: maxHeader,
-	Protocols:              http1(),
-}
-
-func http1() *http.Protocols {
-	var p http.Protocols
-	p.SetHTTP1(true)
-	return &p
 }
 
 // do sends one request and reads its answer. The path begins with a slash and may carry a query;

@@ -111,6 +111,25 @@ func overAll(t *testing.T, name string, f func(*testing.T, carrier)) {
 	}
 }
 
+// made is the answer to a deal, in full.
+const made = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"id\":\"dl_1\"}"
+
+// each answers the requests of a connection, one after the other, with what say has it say. With nothing to say it hangs up.
+func each(conn net.Conn, say func(*http.Request) string) {
+	for in := bufio.NewReader(conn); ; {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		said := say(r)
+		if said == "" {
+			return
+		}
+		io.WriteString(conn, said)
+	}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -441,18 +460,12 @@ func testDroppedKeepAlive(t *testing.T, by carrier) {
 	var requests, conns atomic.Int32
 	c := rawOver(t, by, func(conn net.Conn) {
 		conns.Add(1)
-		in := bufio.NewReader(conn)
-		for {
-			r, err := http.ReadRequest(in)
-			if err != nil {
-				return
-			}
-			io.Copy(io.Discard, r.Body)
+		each(conn, func(*http.Request) string {
 			if requests.Add(1) == 2 {
-				return
+				return ""
 			}
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"id\":\"dl_1\"}")
-		}
+			return made
+		})
 	})
 	if _, err := c.CreateDeal(t.Context(), deal); err != nil {
 		t.Fatal(err)

@@ -55,6 +55,27 @@ const (
 	linkReadBuffer = 4 << 10
 )
 
+var dialer = &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+
+// shared carries the requests of all clients that name nothing else.
+var shared = &direct{dial: dialer.DialContext, proxy: http.ProxyFromEnvironment, proxied: throughProxy}
+
+var throughProxy = &http.Transport{
+	Proxy:                  http.ProxyFromEnvironment,
+	DialContext:            dialer.DialContext,
+	TLSHandshakeTimeout:    dialTimeout,
+	MaxIdleConnsPerHost:    maxIdle,
+	IdleConnTimeout:        maxIdleTime,
+	MaxResponseHeaderBytes: maxHeader,
+	Protocols:              http1(),
+}
+
+func http1() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
+}
+
 // unsent is the failure of a request of which nothing has left that a server could act on: no byte of its body, or, of one
 // that has none, no byte at all.
 type unsent struct{ err error }
@@ -89,6 +110,12 @@ func (l *link) Read(p []byte) (int, error) {
 
 // Close closes the connection at once. TLS would say goodbye first, and wait for seconds where nobody reads.
 func (l *link) Close() error { return l.below.Close() }
+
+// fresh reports whether a connection has not been idle for too long. Where the clock was set back, nobody knows.
+func (l *link) fresh(now time.Time) bool {
+	idle := now.Sub(l.since)
+	return 0 <= idle && idle < maxIdleTime
+}
 
 // quiet reports whether nothing has come on an idle connection, neither its end nor what nobody asked for. TLS may have read it
 // already, so it is asked too, without waiting for the network; of a part of what it needs for a word it says nothing.
@@ -146,7 +173,7 @@ func (d *direct) link(ctx context.Context, to *url.URL) (*link, error) {
 		if l == nil {
 			return d.newLink(ctx, to)
 		}
-		if age := time.Since(l.since); age >= 0 && age < maxIdleTime && l.quiet() { // below 0 the clock was set back, who knows when
+		if l.fresh(time.Now()) && l.quiet() {
 			return l, nil
 		}
 		_ = l.Close()
@@ -227,11 +254,11 @@ func (l *link) exchange(req *http.Request) (*http.Response, error) {
 	if l.out.Cap() > keptBuffer {
 		l.out = bytes.Buffer{}
 	}
-	if failed != nil && (n == 0 || n <= head && head < whole) {
-		return nil, &unsent{failed}
-	}
-	if failed == nil {
+	switch {
+	case failed == nil:
 		return l.readHeader(req)
+	case n == 0 || n <= head && head < whole:
+		return nil, &unsent{failed}
 	}
 	// A server that has no use for the rest may have answered, and hung up or not.
 	if l.SetReadDeadline(time.Now().Add(lastLook)) != nil {
@@ -360,7 +387,7 @@ func (d *direct) put(l *link) {
 func (d *direct) expire() {
 	now := time.Now()
 	d.mu.Lock()
-	fresh := slices.IndexFunc(d.idle, func(l *link) bool { return now.Sub(l.since) < maxIdleTime })
+	fresh := slices.IndexFunc(d.idle, func(l *link) bool { return l.fresh(now) })
 	if fresh < 0 {
 		fresh = len(d.idle)
 	}

@@ -100,7 +100,7 @@ func TestStaleConnection(t *testing.T) {
 				conns.Add(1)
 				readRequest(conn)
 				requests.Add(1)
-				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"id\":\"dl_1\"}"+last)
+				io.WriteString(conn, made+last)
 				conn.(*net.TCPConn).CloseWrite()
 				left <- struct{}{}
 				io.Copy(io.Discard, conn)
@@ -173,16 +173,10 @@ func TestIdleConnections(t *testing.T) {
 			go func() {
 				defer open.Add(-1)
 				defer far.Close()
-				in := bufio.NewReader(far)
-				for {
-					r, err := http.ReadRequest(in)
-					if err != nil {
-						return
-					}
-					io.Copy(io.Discard, r.Body)
+				each(far, func(*http.Request) string {
 					time.Sleep(time.Second) // so that all requests are on their way at once
-					io.WriteString(far, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"id\":\"dl_1\"}")
-				}
+					return made
+				})
 			}()
 			return near, nil
 		}}
@@ -251,7 +245,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// gathering holds back what is written, so that it leaves in one piece.
+// gathering holds back what is written until the other side is waited for, so that it leaves in one piece.
 type gathering struct {
 	net.Conn
 	held []byte
@@ -262,22 +256,22 @@ func (g *gathering) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (g *gathering) flush() {
+func (g *gathering) Read(p []byte) (int, error) {
 	g.Conn.Write(g.held)
 	g.held = nil
+	return g.Conn.Read(p)
 }
 
-// overTLS starts a server that does as it is told with each connection, whose words leave when it says so, and returns a client of it.
-func overTLS(t *testing.T, talk func(net.Conn, *gathering)) *Client {
+// overTLS starts a server that does as it is told with each connection, and returns a client of it.
+func overTLS(t *testing.T, talk func(net.Conn)) *Client {
 	t.Helper()
 	keys := httptest.NewUnstartedServer(nil)
 	keys.StartTLS()
 	t.Cleanup(keys.Close)
 	c := raw(t, func(conn net.Conn) {
-		g := &gathering{Conn: conn}
-		secured := tls.Server(handshaking{g}, keys.TLS.Clone())
+		secured := tls.Server(&gathering{Conn: conn}, keys.TLS.Clone())
 		if secured.Handshake() == nil {
-			talk(secured, g)
+			talk(secured)
 		}
 	})
 	c.BaseURL = strings.Replace(c.BaseURL, "http:", "https:", 1)
@@ -285,14 +279,6 @@ func overTLS(t *testing.T, talk func(net.Conn, *gathering)) *Client {
 	roots.AddCert(keys.Certificate())
 	c.HTTP.Transport.(*direct).tls = &tls.Config{RootCAs: roots}
 	return c
-}
-
-// handshaking writes what is held back before it waits for the other side.
-type handshaking struct{ *gathering }
-
-func (h handshaking) Read(p []byte) (int, error) {
-	h.flush()
-	return h.Conn.Read(p)
 }
 
 // What a server says beyond an answer is not taken for the next one, wherever it waits to be read.
@@ -306,23 +292,15 @@ func TestMoreThanAnAnswer(t *testing.T) {
 		for _, more := range []string{answers("201 Created", "dl_other", 0), answers("400 Bad Request", "", 0), "x"} {
 			for _, records := range []int{1, 2} {
 				var n atomic.Int32
-				c := overTLS(t, func(conn net.Conn, g *gathering) {
-					in := bufio.NewReader(conn)
-					for {
-						r, err := http.ReadRequest(in)
-						if err != nil {
-							return
+				c := overTLS(t, func(conn net.Conn) {
+					each(conn, func(*http.Request) string {
+						said := answers("201 Created", fmt.Sprintf("dl_%d", n.Add(1)), pad)
+						if records == 1 {
+							return said + more
 						}
-						io.Copy(io.Discard, r.Body)
-						said := []string{answers("201 Created", fmt.Sprintf("dl_%d", n.Add(1)), pad) + more}
-						if records == 2 {
-							said = []string{strings.TrimSuffix(said[0], more), more}
-						}
-						for _, s := range said {
-							io.WriteString(conn, s)
-						}
-						g.flush()
-					}
+						io.WriteString(conn, said)
+						return more
+					})
 				})
 				for i := range 3 {
 					r, err := c.CreateDeal(t.Context(), deal)
@@ -341,14 +319,7 @@ func TestConnectionOfBeforeSleep(t *testing.T) {
 	var conns atomic.Int32
 	c := raw(t, func(conn net.Conn) {
 		conns.Add(1)
-		for in := bufio.NewReader(conn); ; {
-			r, err := http.ReadRequest(in)
-			if err != nil {
-				return
-			}
-			io.Copy(io.Discard, r.Body)
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"id\":\"dl_1\"}")
-		}
+		each(conn, func(*http.Request) string { return made })
 	})
 	d := c.HTTP.Transport.(*direct)
 	for asleep, want := range []int32{1, 1, 2} {
@@ -391,7 +362,7 @@ func TestEarlyAnswerOfAStubbornServer(t *testing.T) {
 func TestGivingUpIsPrompt(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	c := overTLS(t, func(conn net.Conn, _ *gathering) {
+	c := overTLS(t, func(conn net.Conn) {
 		conn.Read(make([]byte, 1000)) // more than the header
 		cancel()
 		<-t.Context().Done()
