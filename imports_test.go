@@ -92,7 +92,7 @@ func TestHouse(t *testing.T) {
 func TestLinkerLeavesOut(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("links the program")
+		t.Skip("links the program, which takes longer than all else that -short leaves")
 	}
 	cmd := exec.Command("go", "build", "-ldflags=-s -w -dumpdep", "-o", os.DevNull, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 func TestQuick(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("what a process uses is read from /proc")
+		t.Skip("what a process uses is read from /proc, which only Linux has")
 	}
 	some := slices.DeleteFunc(names(), func(name string) bool {
 		return name == "layers" || name == "soak" && testing.Short() // layers runs benchmarks of other packages

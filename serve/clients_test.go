@@ -31,12 +31,7 @@ var ways = []struct{ transport, revision string }{
 }
 
 // open starts a server for one client: its standard input and output, or its URL.
-func open(t *testing.T, s *server.MCPServer, way string) (url string, in io.ReadCloser, out io.WriteCloser) {
-	t.Helper()
-	return openWith(t, s, nil, way)
-}
-
-func openWith(t *testing.T, s *server.MCPServer, tools serve.Tools, way string) (url string, in io.ReadCloser, out io.WriteCloser) {
+func open(t *testing.T, s *server.MCPServer, tools serve.Tools, way string) (url string, in io.ReadCloser, out io.WriteCloser) {
 	t.Helper()
 	if way == "stdio" {
 		inR, inW := io.Pipe()
@@ -61,6 +56,19 @@ func openWith(t *testing.T, s *server.MCPServer, tools serve.Tools, way string) 
 	return web.URL + "/" + way, nil, nil
 }
 
+// connect starts a server for the official client.
+func connect(t *testing.T, s *server.MCPServer, tools serve.Tools, way string) mcp.Transport {
+	t.Helper()
+	switch url, in, out := open(t, s, tools, way); way {
+	case "mcp":
+		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
+	case "sse":
+		return &mcp.SSEClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
+	default:
+		return &mcp.IOTransport{Reader: in, Writer: out}
+	}
+}
+
 // httpClient is one that holds the server to the protocol's schema.
 func httpClient(t *testing.T) *http.Client {
 	return tapped(t, &http.Client{Transport: http.DefaultTransport})
@@ -82,15 +90,7 @@ func TestOfficialClient(t *testing.T) {
 			if way.transport != "mcp" || way.revision == modern { // there a legacy client has no stream to hear it on
 				opts.ToolListChangedHandler = func(context.Context, *mcp.ToolListChangedRequest) { changed <- struct{}{} }
 			}
-			var tr mcp.Transport
-			switch url, in, out := open(t, toy.MCPServer, way.transport); way.transport {
-			case "stdio":
-				tr = &mcp.IOTransport{Reader: in, Writer: out}
-			case "mcp":
-				tr = &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
-			case "sse":
-				tr = &mcp.SSEClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
-			}
+			tr := connect(t, toy.MCPServer, nil, way.transport)
 			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, opts).
 				Connect(t.Context(), tr, &mcp.ClientSessionOptions{ProtocolVersion: way.revision})
 			if err != nil {
@@ -159,7 +159,7 @@ func TestMCPGoClient(t *testing.T) {
 			toy := newToy()
 			var tr transport.Interface
 			var err error
-			switch url, in, out := open(t, toy.MCPServer, way.transport); way.transport {
+			switch url, in, out := open(t, toy.MCPServer, nil, way.transport); way.transport {
 			case "stdio":
 				tr = transport.NewIO(in, out, io.NopCloser(strings.NewReader("")))
 			case "mcp":
@@ -216,15 +216,7 @@ func TestAwaited(t *testing.T) {
 	s.AddTool(mcpgo.NewTool("awaited"), s.handle)
 	for _, way := range ways {
 		for _, tools := range []serve.Tools{nil, s} {
-			var tr mcp.Transport
-			switch url, in, out := openWith(t, s.MCPServer, tools, way.transport); way.transport {
-			case "stdio":
-				tr = &mcp.IOTransport{Reader: in, Writer: out}
-			case "mcp":
-				tr = &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
-			case "sse":
-				tr = &mcp.SSEClientTransport{Endpoint: url, HTTPClient: httpClient(t)}
-			}
+			tr := connect(t, s.MCPServer, tools, way.transport)
 			session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), tr, &mcp.ClientSessionOptions{ProtocolVersion: way.revision})
 			if err != nil {
 				t.Fatal(err)
